@@ -1,0 +1,24 @@
+//! The domain of MailCampaign: the resource and its rules, the records on the wire, outcomes and counts.
+//!
+//! Pure: no I/O, no async, no clock, no randomness. Everything here is a value or a function of values, so that the command line,
+//! the pods and the tests all mean the same thing by it.
+
+pub mod address;
+pub mod contents;
+pub mod counts;
+pub mod duration;
+pub mod identity;
+pub mod mistake;
+pub mod outcome;
+pub mod record;
+pub mod spec;
+
+pub use address::EmailAddress;
+pub use contents::{ContentKey, Contents};
+pub use counts::Counts;
+pub use duration::HumanDuration;
+pub use identity::CampaignUid;
+pub use mistake::Mistake;
+pub use outcome::{Outcome, Reply, Settlement};
+pub use record::{Fields, Message, SkipReason, Skipped};
+pub use spec::{MailCampaign, MailCampaignSpec};

@@ -1,0 +1,94 @@
+//! `spec.message`: what each recipient gets.
+
+use super::{ContentRef, KeyRef};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// What to mail. Every text is a template over the columns of the list.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct MessageSpec {
+    /// Sender: `Name <address>` or an address. Not a template.
+    pub from: String,
+    /// Reply-To, like `from`. A template.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reply_to: Option<String>,
+    /// Subject.
+    pub subject: String,
+    /// Plain text body. At least one of text, html and mjml.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<TemplateSource>,
+    /// HTML body; values are escaped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub html: Option<TemplateSource>,
+    /// MJML body, turned into HTML once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mjml: Option<TemplateSource>,
+    /// Further headers; the values are templates.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+    /// List-Unsubscribe (RFC 2369) and List-Unsubscribe-Post (RFC 8058).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub list_unsubscribe: Option<ListUnsubscribe>,
+    /// Documents and files that go with the mail.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attachments: Vec<Attachment>,
+}
+
+/// Where a template's text is: exactly one of its fields.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TemplateSource {
+    /// The text itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inline: Option<String>,
+    /// A key of a ConfigMap.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_map: Option<KeyRef>,
+    /// A key of a Secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret: Option<KeyRef>,
+}
+
+/// How a recipient leaves the list. At least one of `url` and `mailto`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ListUnsubscribe {
+    /// Web address, a template.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// Mail address, a template.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mailto: Option<String>,
+    /// Say that a POST to `url` is enough (RFC 8058); needs `url` to be https.
+    #[serde(default)]
+    pub one_click: bool,
+}
+
+/// One attachment: a file name (a template) and exactly one of `docx`, `file` and `each`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Attachment {
+    /// The name that the recipient sees, a template.
+    pub filename: String,
+    /// A Word template: mail merge, one document per recipient.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub docx: Option<ContentRef>,
+    /// The same file for all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<ContentRef>,
+    /// A ready file per recipient.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub each: Option<EachFile>,
+}
+
+/// A ready file per recipient, named in the list. Neither `..` nor a link leads out of the folder.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct EachFile {
+    /// Folder, beside the campaign's file.
+    pub directory: String,
+    /// Path in the folder, a template.
+    pub path: String,
+}

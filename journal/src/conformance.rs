@@ -1,0 +1,1 @@
+//! The traits as tests.

@@ -1,0 +1,95 @@
+//! The durable log between producer and worker: for every row of the list, the message and what became of it.
+//!
+//! The traits here are the specification; [`conformance`] is the same as tests, and every implementation passes it. What holds for all:
+//! - A campaign's content is pinned once ([`Journal::pin`]); who has other bytes is refused.
+//! - Publishing is exactly once: a chunk and the checkpoint behind it are one transaction, and a new publisher fences the one before.
+//! - Claim, then send, then settle: only [`Worker::commit`] makes a [`Claimed`], and it does so after the claim is durable.
+//! - A claim without a settlement, its owner gone, is *unknown*: found by the next owner and handled by [`OnUnknown`], never taken as new.
+//! - The counts are those of a committed state and always balance.
+
+pub mod conformance;
+pub mod embedded;
+mod error;
+mod types;
+
+pub use campaign::spec::OnUnknown;
+pub use error::Error;
+pub use types::{Checkpoint, Claimed, Command, Entry, Paused, Pin, Queued, RowState, Tally, Tick, WorkerOptions};
+
+use campaign::Counts;
+use jiff::Timestamp;
+use std::future::Future;
+
+/// A campaign's journal. Cheap to clone; every clone is the same journal.
+pub trait Journal: Clone + Send + Sync + 'static {
+    /// Writes messages.
+    type Publisher: Publisher;
+    /// Claims and settles them.
+    type Worker: Worker;
+
+    /// Pins the content of the campaign, once: written if nothing is pinned, compared otherwise.
+    ///
+    /// # Errors
+    /// [`Error::ContentChanged`] with what differs.
+    fn pin(&self, pin: Pin) -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// What is pinned, if anything is.
+    fn pinned(&self) -> impl Future<Output = Result<Option<Pin>, Error>> + Send;
+
+    /// Becomes the publisher of a shard; an earlier one is fenced from now on. Only after [`Journal::pin`].
+    fn publisher(&self, shard: u32) -> impl Future<Output = Result<Self::Publisher, Error>> + Send;
+
+    /// Becomes a worker. Rows that a dead owner had claimed are taken over as unknown: with `Resend` they are queued again (the attempt counts),
+    /// with `Hold` they are settled as [`campaign::Outcome::Unknown`] and wait for a person.
+    fn worker(&self, options: WorkerOptions) -> impl Future<Output = Result<Self::Worker, Error>> + Send;
+
+    /// The account as of the last commit. A failure is an error, never zero.
+    fn counts(&self) -> impl Future<Output = Result<Counts, Error>> + Send;
+
+    /// Whether the whole list is published.
+    fn published(&self) -> impl Future<Output = Result<bool, Error>> + Send;
+
+    /// The states of at most `limit` rows from `from_row` on, by ascending row: published ones and skipped ones.
+    fn rows(&self, from_row: u64, limit: usize) -> impl Future<Output = Result<Vec<RowState>, Error>> + Send;
+
+    /// A person's decision. A repeated or stale one does nothing; returns how many rows it changed.
+    fn command(&self, command: Command) -> impl Future<Output = Result<u64, Error>> + Send;
+
+    /// Why sending is paused, if it is. Kept until [`Command::Resume`].
+    fn paused(&self) -> impl Future<Output = Result<Option<Paused>, Error>> + Send;
+}
+
+/// Publishes one shard of the list.
+pub trait Publisher: Send + 'static {
+    /// How far the shard has come, as of the last commit of this or an earlier publisher.
+    fn checkpoint(&self) -> &Checkpoint;
+
+    /// Commits entries and the checkpoint behind them as one transaction. `checkpoint.done` marks the shard as published.
+    ///
+    /// # Errors
+    /// [`Error::Fenced`] once a newer publisher has the shard: nothing was written, stop.
+    fn publish(
+        &mut self,
+        entries: Vec<Entry>,
+        checkpoint: Checkpoint,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
+}
+
+/// Owns part of the campaign (alone: all of it) and takes its messages through claim, send, settle.
+pub trait Worker: Send + 'static {
+    /// Rows that may be claimed at `now`, at most `max`: due deferred ones first, then new ones in the order of the list. A row is handed out once,
+    /// until it is claimed or deferred by a commit and due again; rows handed out and never committed are handed out by the next worker.
+    fn take(&mut self, max: usize, now: Timestamp) -> impl Future<Output = Result<Vec<Queued>, Error>> + Send;
+
+    /// Commits one transaction: what was finished, what is deferred for pacing, and what is claimed. Only the returned rows may be sent.
+    fn commit(&mut self, tick: Tick) -> impl Future<Output = Result<Vec<Claimed>, Error>> + Send;
+
+    /// The account as of the last commit.
+    fn counts(&self) -> Counts;
+
+    /// When the next deferred row is due.
+    fn next_due(&self) -> Option<Timestamp>;
+
+    /// Whether everything was published and nothing is left to claim, now or later. Claimed rows still being sent do not count as left.
+    fn exhausted(&self) -> bool;
+}

@@ -1,0 +1,197 @@
+//! What goes into the journal and comes out of it.
+
+use campaign::{CampaignUid, Message, Settlement, SkipReason, Skipped, spec::OnUnknown};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// What a campaign is made of, as hashes: pinned before the first message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Pin {
+    /// Who the campaign is.
+    pub uid: CampaignUid,
+    /// SHA-256 (hex) of each content by its field path (`spec.recipients.source`, `spec.message.html`, …), so that a difference can be named.
+    pub contents: BTreeMap<String, String>,
+    /// Where the mails go: `backends`, or `outbox` for a rehearsal that leaves the machine alone.
+    pub destination: String,
+}
+
+/// How far a shard of the list is published.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Checkpoint {
+    /// Every row below this number is in the journal.
+    pub next_row: u64,
+    /// What they were.
+    pub tally: Tally,
+    /// The whole shard is published.
+    pub done: bool,
+}
+
+/// Rows of the list by what became of them when they were published.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Tally {
+    /// Became a message.
+    pub published: u64,
+    /// See [`SkipReason::Invalid`].
+    pub invalid: u64,
+    /// See [`SkipReason::Duplicate`].
+    pub duplicate: u64,
+    /// See [`SkipReason::Suppressed`].
+    pub suppressed: u64,
+}
+
+impl Tally {
+    /// All rows.
+    pub fn total(&self) -> u64 {
+        self.published + self.invalid + self.duplicate + self.suppressed
+    }
+
+    /// Counts one more entry.
+    pub fn add(&mut self, entry: &Entry) {
+        match entry {
+            Entry::Message(_) => self.published += 1,
+            Entry::Skipped(Skipped { reason: SkipReason::Invalid { .. }, .. }) => self.invalid += 1,
+            Entry::Skipped(Skipped { reason: SkipReason::Duplicate, .. }) => self.duplicate += 1,
+            Entry::Skipped(Skipped { reason: SkipReason::Suppressed, .. }) => self.suppressed += 1,
+        }
+    }
+}
+
+/// What a row of the list became.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Entry {
+    /// A message to send.
+    Message(Message),
+    /// None.
+    Skipped(Skipped),
+}
+
+impl Entry {
+    /// The row's number.
+    pub fn row(&self) -> u64 {
+        match self {
+            Self::Message(message) => message.row,
+            Self::Skipped(skipped) => skipped.row,
+        }
+    }
+}
+
+/// How a worker is to behave.
+#[derive(Debug, Clone, Copy)]
+pub struct WorkerOptions {
+    /// What becomes of claims whose owner is gone.
+    pub on_unknown: OnUnknown,
+    /// The time now, for what is settled while taking over.
+    pub now: Timestamp,
+}
+
+/// A message that may be claimed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Queued {
+    /// The message.
+    pub message: Message,
+    /// Which attempt this would be, from 1.
+    pub attempt: u32,
+    /// When the first attempt was claimed; none if this is the first.
+    pub first_attempt: Option<Timestamp>,
+}
+
+/// A message whose claim is durable: the only thing that may be sent. Only a journal's `commit` makes one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Claimed {
+    queued: Queued,
+}
+
+impl Claimed {
+    /// For the implementations in this crate, after their commit.
+    pub(crate) fn after_commit(queued: Queued) -> Self {
+        Self { queued }
+    }
+
+    /// The message.
+    pub fn message(&self) -> &Message {
+        &self.queued.message
+    }
+
+    /// Which attempt this is, from 1.
+    pub fn attempt(&self) -> u32 {
+        self.queued.attempt
+    }
+
+    /// When the first attempt was claimed; none if this is the first.
+    pub fn first_attempt(&self) -> Option<Timestamp> {
+        self.queued.first_attempt
+    }
+}
+
+/// One transaction of a worker.
+#[derive(Debug, Clone, Default)]
+pub struct Tick {
+    /// Results of claimed rows.
+    pub finished: Vec<Settlement>,
+    /// Rows to claim: taken by [`crate::Worker::take`], in any order and number.
+    pub claims: Vec<Queued>,
+    /// Rows to defer for pacing until the given time, at no attempt.
+    pub paced: Vec<(Queued, Timestamp)>,
+    /// When the tick happens.
+    pub at: Timestamp,
+    /// Pause the campaign from now on, with the reason.
+    pub pause: Option<String>,
+}
+
+/// Sending is paused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Paused {
+    /// Why, for people; holds no address.
+    pub reason: String,
+    /// Since when.
+    pub at: Timestamp,
+}
+
+/// A person's decision about rows of the journal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Unknown rows (all, or the given ones) are queued again, with the same Message-ID.
+    ResendUnknown {
+        /// None: all.
+        rows: Option<Vec<u64>>,
+    },
+    /// Unknown rows (all, or the given ones) are given up: dead.
+    DiscardUnknown {
+        /// None: all.
+        rows: Option<Vec<u64>>,
+        /// When it was decided.
+        at: Timestamp,
+    },
+    /// A pause ends; the refused rows are queued again, for the sender has been mended.
+    Resume,
+}
+
+/// What the journal knows of one row.
+#[derive(Debug, Clone, PartialEq)]
+pub enum RowState {
+    /// It became no message.
+    Skipped(Skipped),
+    /// Published, with its latest settlement; none while it is new or claimed for the first time by a live worker.
+    Message {
+        /// The row's number.
+        row: u64,
+        /// Attempts that were begun.
+        attempts: u32,
+        /// The latest result.
+        latest: Option<Settlement>,
+    },
+}
+
+impl RowState {
+    /// The row's number.
+    pub fn row(&self) -> u64 {
+        match self {
+            Self::Skipped(skipped) => skipped.row,
+            Self::Message { row, .. } => *row,
+        }
+    }
+}
