@@ -1,120 +1,185 @@
-//! E-mail addresses: RFC 5321 syntax, international domains (IDNA) and international local parts (RFC 6531).
+//! E-mail addresses: RFC 5321 syntax, international domains (IDNA, UTS 46) and international local parts (RFC 6531).
 
-use serde::{Deserialize, Serialize};
-use std::fmt;
+mod domain;
+mod error;
 
-/// An address that can be mailed: parsed once, not checked again.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+pub use domain::ascii_domain;
+pub use error::AddressError;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use std::{borrow::Cow, fmt};
+
+/// An address that can be mailed: parsed once, not checked again. At most 254 octets (RFC 5321 §4.5.3.1.3), no control characters.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EmailAddress {
-    local: String,
-    ascii_domain: String,
+    /// The local part as written, @, the domain in its ASCII form.
+    text: Box<str>,
+    /// Where the @ between them is.
+    at: usize,
 }
 
-/// Why a text is not an address; the message says what to change.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum AddressError {
-    /// No text at all.
-    #[error("the address is empty")]
-    Empty,
-    /// No @.
-    #[error("\"{0}\" has no @")]
-    NoAt(String),
-    /// The part before the @ breaks RFC 5321 §4.1.2, or is longer than 64 octets.
-    #[error("\"{0}\" is not an address: the part before the @ is not valid")]
-    Local(String),
-    /// The domain is not a host name, or longer than 255 octets.
-    #[error("\"{0}\" is not an address: the part after the @ is not a domain name")]
-    Domain(String),
-}
+/// A path of 256 octets, less the angle brackets.
+const MAX_OCTETS: usize = 254;
+const MAX_LOCAL_OCTETS: usize = 64;
 
 impl EmailAddress {
-    /// Reads an address; white space around it is dropped.
+    /// Reads an address alone, without a name or comment. Spaces around it are dropped, also the invisible ones that come along when text is copied.
+    ///
+    /// # Errors
+    /// Why it is none, and what to change.
     pub fn parse(text: &str) -> Result<Self, AddressError> {
-        let text = text.trim();
-        if text.is_empty() {
-            return Err(AddressError::Empty);
+        let text = text.trim_matches(is_padding);
+        Self::parse_plain(text).map_or_else(|| Self::parse_fully(text), Ok)
+    }
+
+    /// The common case, in one pass: a dot-string of ASCII and a domain of ASCII that is no A-label. None: look closer.
+    fn parse_plain(text: &str) -> Option<Self> {
+        let bytes = text.as_bytes();
+        let at = bytes.iter().position(|byte| !is_plain_atext(*byte) && *byte != b'.')?;
+        if bytes[at] != b'@' || at == 0 || at > MAX_LOCAL_OCTETS || bytes.len() > MAX_OCTETS {
+            return None;
         }
+        let (local, domain) = (&bytes[..at], &bytes[at + 1..]);
+        let dots_are_right = local[0] != b'.' && local[at - 1] != b'.' && !local.windows(2).any(|pair| pair == b"..");
+        if !dots_are_right || !domain::is_plain(domain) {
+            return None;
+        }
+        let mut text: Box<str> = text.into();
+        text[at..].make_ascii_lowercase();
+        Some(Self { text, at })
+    }
+
+    fn parse_fully(text: &str) -> Result<Self, AddressError> {
+        error::before_parsing(text)?;
         let (local, domain) = text.rsplit_once('@').ok_or_else(|| AddressError::NoAt(text.to_owned()))?;
         if !is_local_part(local) {
-            return Err(AddressError::Local(text.to_owned()));
+            return Err(error::in_local_part(text, local));
         }
-        let ascii_domain = idna::domain_to_ascii_strict(domain)
-            .ok()
-            .filter(|domain| is_host_name(domain))
+        let ascii = ascii_domain(domain)
+            .or_else(|| domain::literal(domain))
             .ok_or_else(|| AddressError::Domain(text.to_owned()))?;
-        Ok(Self { local: local.to_owned(), ascii_domain })
+        if local.len() + 1 + ascii.len() > MAX_OCTETS {
+            return Err(AddressError::TooLong(text.to_owned()));
+        }
+        Ok(Self { text: format!("{local}@{ascii}").into(), at: local.len() })
+    }
+
+    /// The whole address: the local part as written, the domain in its ASCII form.
+    pub fn as_str(&self) -> &str {
+        &self.text
     }
 
     /// The part before the @, as written.
     pub fn local(&self) -> &str {
-        &self.local
+        &self.text[..self.at]
     }
 
-    /// The domain in its ASCII form (A-labels, lower case).
+    /// The domain in its ASCII form (A-labels, lower case), or an address literal in brackets.
     pub fn ascii_domain(&self) -> &str {
-        &self.ascii_domain
+        &self.text[self.at + 1..]
     }
 
     /// Whether a server must offer SMTPUTF8 (RFC 6531) to take it.
     pub fn needs_smtputf8(&self) -> bool {
-        !self.local.is_ascii()
+        !self.local().is_ascii()
     }
 
-    /// The form by which two addresses are the same: all in lower case. Providers differ in what else they ignore, so nothing else is.
+    /// The form by which two addresses are the same: all in lower case, without needless quotes. Providers differ in what else they ignore, so
+    /// nothing else is.
     pub fn normalised(&self) -> String {
-        format!("{}@{}", self.local.to_lowercase(), self.ascii_domain)
+        let local = unquoted(self.local());
+        if self.text.is_ascii() {
+            let mut normalised = String::with_capacity(self.text.len());
+            normalised.push_str(&local);
+            normalised.push_str(&self.text[self.at..]);
+            normalised.make_ascii_lowercase();
+            return normalised;
+        }
+        format!("{}@{}", local.to_lowercase(), self.ascii_domain())
     }
+}
+
+/// White space without line breaks, and the invisible characters that copied text has at its ends.
+fn is_padding(char: char) -> bool {
+    matches!(char, ' ' | '\u{a0}' | '\u{200b}' | '\u{2060}' | '\u{feff}')
+        || (!char.is_ascii() && char.is_whitespace() && !error::is_line_break_or_control(char))
 }
 
 /// RFC 5321 §4.1.2 Local-part (dot-string or quoted-string), RFC 6531 §3.3 for what is not ASCII; at most 64 octets.
 fn is_local_part(local: &str) -> bool {
-    if local.is_empty() || local.len() > 64 {
+    if local.is_empty() || local.len() > MAX_LOCAL_OCTETS {
         return false;
     }
-    if let Some(inner) = local.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
-        return is_quoted_content(inner);
+    match local.strip_prefix('"') {
+        Some(rest) => rest.strip_suffix('"').is_some_and(is_quoted_content),
+        None => is_dot_string(local),
     }
+}
+
+fn is_dot_string(local: &str) -> bool {
     local.split('.').all(|atom| !atom.is_empty() && atom.chars().all(is_atext))
 }
 
 fn is_quoted_content(inner: &str) -> bool {
     let mut chars = inner.chars();
     while let Some(char) = chars.next() {
-        match char {
-            '\\' if !chars.next().is_some_and(|quoted| (' '..='~').contains(&quoted)) => return false,
-            '"' => return false,
-            control if control.is_control() => return false,
-            _ => {}
+        let allowed = match char {
+            '\\' => chars.next().is_some_and(|quoted| (' '..='~').contains(&quoted)),
+            '"' => false,
+            _ => !error::is_line_break_or_control(char),
+        };
+        if !allowed {
+            return false;
         }
     }
     true
 }
 
 fn is_atext(char: char) -> bool {
-    if char.is_ascii() {
-        char.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(char)
-    } else {
-        !char.is_control() && !char.is_whitespace()
+    match u8::try_from(char) {
+        Ok(byte) if byte.is_ascii() => is_plain_atext(byte),
+        _ => !char.is_whitespace() && !error::is_line_break_or_control(char) && !is_invisible(char),
     }
 }
 
-/// A host name of at least two labels (RFC 1123), at most 253 octets.
-fn is_host_name(domain: &str) -> bool {
-    domain.len() <= 253
-        && domain.contains('.')
-        && domain.split('.').all(|label| {
-            !label.is_empty()
-                && label.len() <= 63
-                && !label.starts_with('-')
-                && !label.ends_with('-')
-                && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-        })
+fn is_plain_atext(byte: u8) -> bool {
+    const ATEXT: [bool; 256] = {
+        let mut table = [false; 256];
+        let allowed = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&'*+-/=?^_`{|}~";
+        let mut index = 0;
+        while index < allowed.len() {
+            table[allowed[index] as usize] = true;
+            index += 1;
+        }
+        table
+    };
+    ATEXT[usize::from(byte)]
+}
+
+/// Characters that can't be seen: nobody can have meant them in an address. Not the joiners (U+200C, U+200D), which some scripts need.
+fn is_invisible(char: char) -> bool {
+    matches!(char,
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff0}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// A quoted local part as the dot-string that means the same, where there is one.
+fn unquoted(local: &str) -> Cow<'_, str> {
+    let Some(inner) = local.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) else { return local.into() };
+    let (mut plain, mut chars) = (String::with_capacity(inner.len()), inner.chars());
+    while let Some(char) = chars.next() {
+        plain.extend(if char == '\\' { chars.next() } else { Some(char) });
+    }
+    if is_dot_string(&plain) {
+        return plain.into();
+    }
+    let escaped = plain.chars().flat_map(|char| matches!(char, '"' | '\\').then_some('\\').into_iter().chain([char]));
+    format!("\"{}\"", escaped.collect::<String>()).into()
 }
 
 impl fmt::Display for EmailAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}@{}", self.local, self.ascii_domain)
+        f.write_str(&self.text)
     }
 }
 
@@ -128,6 +193,21 @@ impl TryFrom<String> for EmailAddress {
 
 impl From<EmailAddress> for String {
     fn from(address: EmailAddress) -> Self {
-        address.to_string()
+        address.text.into()
     }
 }
+
+impl Serialize for EmailAddress {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.text)
+    }
+}
+
+impl<'de> Deserialize<'de> for EmailAddress {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::parse(&Cow::<'de, str>::deserialize(deserializer)?).map_err(de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! Contents that a campaign refers to by name, already read: templates, documents, secrets. The list itself stays a file.
 
 use crate::spec::{ContentRef, KeyRef, TemplateSource};
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc};
 
 /// Which content: a key of a ConfigMap or of a Secret.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -49,8 +49,23 @@ impl Contents {
         self.by_key.insert(key, bytes.into());
     }
 
+    /// Every key and its bytes.
+    pub fn iter(&self) -> impl Iterator<Item = (&ContentKey, &Arc<[u8]>)> {
+        self.by_key.iter()
+    }
+
     /// The bytes of one, if it was found.
     pub fn get(&self, key: &ContentKey) -> Option<&Arc<[u8]>> {
         self.by_key.get(key)
+    }
+}
+
+/// Sizes instead of bytes: some of them are secrets.
+impl fmt::Debug for Contents {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map()
+            .entry(&"directory", &self.directory)
+            .entries(self.by_key.iter().map(|(key, bytes)| (key, format!("{} bytes", bytes.len()))))
+            .finish()
     }
 }

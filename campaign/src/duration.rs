@@ -13,7 +13,7 @@ pub struct HumanDuration(pub Duration);
 #[error("\"{0}\" is not a duration; write it like 30s, 5m or 1h30m")]
 pub struct NotADuration(String);
 
-const PATTERN: &str = "^([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$";
+const RULE: &str = "self.matches('^([0-9]{1,6}h)?([0-9]{1,8}m)?([0-9]{1,9}s)?([0-9]{1,9}ms)?$') && self.matches('[1-9]')";
 const UNITS: [(&str, u64); 4] = [("ms", 1), ("h", 3_600_000), ("m", 60_000), ("s", 1_000)];
 
 impl FromStr for HumanDuration {
@@ -73,7 +73,13 @@ impl JsonSchema for HumanDuration {
     }
 
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({"type": "string", "pattern": PATTERN, "minLength": 2, "maxLength": 32})
+        schemars::json_schema!({
+            "type": "string",
+            "maxLength": 32,
+            "x-kubernetes-validations": [
+                {"rule": RULE, "message": "write a duration, longer than nothing, like 30s, 5m or 1h30m"},
+            ],
+        })
     }
 }
 

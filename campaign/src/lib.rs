@@ -6,19 +6,25 @@
 pub mod address;
 pub mod contents;
 pub mod counts;
+pub mod crd;
 pub mod duration;
 pub mod identity;
+pub mod mailbox;
 pub mod mistake;
 pub mod outcome;
 pub mod record;
+pub mod rules;
 pub mod spec;
 
 pub use address::EmailAddress;
 pub use contents::{ContentKey, Contents};
 pub use counts::Counts;
+pub use crd::{crd, crd_yaml};
 pub use duration::HumanDuration;
 pub use identity::CampaignUid;
+pub use mailbox::Mailbox;
 pub use mistake::Mistake;
 pub use outcome::{Outcome, Reply, Settlement};
 pub use record::{Fields, Message, SkipReason, Skipped};
+pub use rules::ValidCampaign;
 pub use spec::{MailCampaign, MailCampaignSpec};

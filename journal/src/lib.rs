@@ -7,6 +7,7 @@
 //! - A claim without a settlement, its owner gone, is *unknown*: found by the next owner and handled by [`OnUnknown`], never taken as new.
 //! - The counts are those of a committed state and always balance.
 
+#[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod embedded;
 mod error;

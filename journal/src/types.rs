@@ -1,9 +1,10 @@
 //! What goes into the journal and comes out of it.
 
+use crate::Error;
 use campaign::{CampaignUid, Message, Settlement, SkipReason, Skipped, spec::OnUnknown};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a campaign is made of, as hashes: pinned before the first message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,6 +16,26 @@ pub struct Pin {
     pub contents: BTreeMap<String, String>,
     /// Where the mails go: `backends`, or `outbox` for a rehearsal that leaves the machine alone.
     pub destination: String,
+}
+
+impl Pin {
+    /// Compares with what is pinned (`self`).
+    ///
+    /// # Errors
+    /// [`Error::ContentChanged`] with the field paths of the contents that differ; with the run label if only the uid does; with the destination
+    /// if that does.
+    pub fn must_be(&self, other: &Self) -> Result<(), Error> {
+        let paths: BTreeSet<&String> = self.contents.keys().chain(other.contents.keys()).collect();
+        let differing = paths.into_iter().filter(|path| self.contents.get(*path) != other.contents.get(*path));
+        let mut changed: Vec<String> = differing.cloned().collect();
+        if changed.is_empty() && self.uid != other.uid {
+            changed.push("the run label or the campaign's name".to_owned());
+        }
+        if self.destination != other.destination {
+            changed.push(format!("the destination (was {}, is {})", self.destination, other.destination));
+        }
+        if changed.is_empty() { Ok(()) } else { Err(Error::ContentChanged { changed }) }
+    }
 }
 
 /// How far a shard of the list is published.

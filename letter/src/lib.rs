@@ -3,7 +3,22 @@
 //! Compiled once per campaign into [`Letters`]; then each letter is a function of one message. The only I/O is reading the ready file of an
 //! `each` attachment.
 
+mod attachment;
+mod body;
 pub mod docx;
+pub mod filters;
+mod header;
 mod letters;
+mod mail;
+mod mjml;
+mod number;
+pub mod row;
+mod slot;
+mod slots;
+pub mod template;
+mod unsubscribe;
+pub mod usage;
 
-pub use letters::{Letter, Letters, RenderError};
+pub use letters::{Document, Letter, Letters, RenderError};
+pub use row::Rows;
+pub use template::{Engine, Escape, Template, TemplateError};

@@ -1,1 +1,8 @@
-//! See ARCHITECTURE.md.
+//! Tools of the tests: real parts that record what happened and misbehave on request. Never part of the product.
+
+pub mod certificates;
+pub mod lists;
+pub mod sink;
+
+pub use certificates::Authority;
+pub use sink::{Action, Keep, Moment, Phase, Received, Sink, SinkOptions, SinkTls};

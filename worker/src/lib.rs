@@ -1,1 +1,29 @@
-//! See ARCHITECTURE.md.
+//! The worker: journal -> letter -> backend -> journal.
+//!
+//! [`run`] is the whole of it: claim mails in the journal, make each letter, hand it to a backend, settle what became of it. Around that stand the rate
+//! ([`pacing`]), retries ([`outcome`]), circuit breakers and failover ([`backend`]), the guard that stops a blocked sender ([`guard`]), and an orderly
+//! stop ([`Stop`]). It never sends a mail whose claim is not committed, and it never prints: progress goes out as values.
+
+pub mod backend;
+mod clock;
+mod deliver;
+mod error;
+mod gate;
+pub mod guard;
+mod intake;
+mod lanes;
+mod options;
+pub mod outcome;
+pub mod pacing;
+mod progress;
+mod run;
+pub mod smtp;
+mod stop;
+
+pub use backend::Backends;
+pub use error::Error;
+pub use gate::Gate;
+pub use options::{Grace, Options};
+pub use progress::{Progress, Trouble};
+pub use run::{Ended, Finished, run};
+pub use stop::{Stop, StopLevel};

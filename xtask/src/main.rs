@@ -1,2 +1,37 @@
-//! x
-fn main() {}
+//! The project's own tool: `cargo xtask test | fuzz | bench | crds`.
+//!
+//! It installs or builds what the tests need, and runs what a developer and continuous integration run. No test lives here.
+#![expect(clippy::print_stdout, reason = "a tool that reports on the terminal")]
+
+mod args;
+mod bench;
+mod cache;
+mod command;
+mod crds;
+mod fuzz;
+mod needs;
+mod test;
+
+use args::{Args, Task};
+use clap::Parser;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    if let Some(mut compiler) = fuzz::as_compiler() {
+        return if command::run(&mut compiler).is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    }
+    let done = match Args::parse().task {
+        Task::Test(options) => Ok(test::run(&options)),
+        Task::Fuzz(options) => fuzz::run(&options),
+        Task::Bench(options) => bench::run(&options),
+        Task::Crds => crds::write(),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            println!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,16 +1,19 @@
 //! `spec.delivery`: through which servers, how fast, and what happens when it fails.
 
-use super::KeyRef;
+use super::{KeyRef, rules};
 use crate::duration::HumanDuration;
+use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// How to mail it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Delivery {
     /// Where mails are handed over.
+    #[schemars(length(min = 1, max = 16))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".to_owned()]))]
     pub backends: Vec<Backend>,
     /// Mails a second; absent: unlimited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -20,6 +23,7 @@ pub struct Delivery {
     pub retry: Retry,
     /// Mails claimed and not settled, at most.
     #[serde(default = "default_max_in_flight")]
+    #[schemars(range(min = 1, max = 100_000))]
     pub max_in_flight: u32,
     /// What to do with a mail of which nobody knows whether it was delivered.
     #[serde(default)]
@@ -31,16 +35,24 @@ fn default_max_in_flight() -> u32 {
 }
 
 /// One way to hand mails over: exactly one of `smtp`, `http` and `maildir`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(validation = (
+    "[has(self.smtp), has(self.http), has(self.maildir)].exists_one(set, set)",
+    "give exactly one of smtp, http and maildir",
+))]
 pub struct Backend {
     /// Its name in reports and metrics.
+    #[schemars(length(max = 63))]
+    #[x_kube(validation = rules::BACKEND_NAME)]
     pub name: String,
     /// Lower first; the next when the breakers of all of this priority are open.
     #[serde(default)]
+    #[schemars(range(max = 1000))]
     pub priority: u32,
     /// Share among those of the same priority.
     #[serde(default = "one")]
+    #[schemars(range(min = 1, max = 1000))]
     pub weight: u32,
     /// An SMTP server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -58,13 +70,16 @@ fn one() -> u32 {
 }
 
 /// An SMTP server (RFC 5321).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Smtp {
     /// Host name or address.
+    #[schemars(length(max = 253))]
+    #[x_kube(validation = rules::HOST)]
     pub host: String,
     /// Port; by default 25, 587 with StartTls and 465 with Tls.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
     pub port: Option<u16>,
     /// Encryption.
     #[serde(default)]
@@ -77,12 +92,16 @@ pub struct Smtp {
     pub auth: Option<Auth>,
     /// The name given in EHLO; by default the domain of `message.from`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    #[x_kube(validation = rules::HOST)]
     pub helo: Option<String>,
     /// Connections at most.
     #[serde(default = "default_connections")]
+    #[schemars(range(min = 1, max = 1000))]
     pub connections: u32,
     /// Mails on one connection before it is closed.
     #[serde(default = "default_messages_per_connection")]
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub messages_per_connection: u32,
     /// How long to wait for the server.
     #[serde(default)]
@@ -155,42 +174,56 @@ pub struct Auth {
 }
 
 /// A Secret by its name.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SecretName {
     /// Name of the Secret.
+    #[schemars(length(max = 253))]
+    #[x_kube(validation = rules::OBJECT_NAME)]
     pub name: String,
 }
 
 /// An HTTP API that takes one mail a request.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Http {
     /// Where to POST.
+    #[schemars(length(max = 2048))]
+    #[x_kube(validation = rules::WEB_ADDRESS)]
     pub url: String,
     /// Request headers.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "rules::request_headers")]
     pub headers: BTreeMap<String, HeaderValue>,
     /// The body. Without it: the mail itself, as `message/rfc822`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<HttpBody>,
     /// A request header by which the server knows a repeated request; its value is the Message-ID.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    #[x_kube(validation = rules::HEADER_NAME)]
     pub idempotency_header: Option<String>,
     /// How long to wait for an answer.
     #[serde(default = "seconds::<60>")]
     pub timeout: HumanDuration,
     /// Requests at the same time, at most.
     #[serde(default = "default_connections")]
+    #[schemars(range(min = 1, max = 1000))]
     pub connections: u32,
 }
 
 /// The value of a request header: exactly one of its fields.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(validation = (
+    "[has(self.value), has(self.secret)].exists_one(set, set)",
+    "give exactly one of value and secret",
+))]
 pub struct HeaderValue {
     /// The value itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 4096))]
+    #[x_kube(validation = rules::ONE_LINE)]
     pub value: Option<String>,
     /// A key of a Secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -202,6 +235,7 @@ pub struct HeaderValue {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct HttpBody {
     /// JSON in which every value is a template over the row's columns and `mail` (from, to, subject, text, html, messageId, raw: the mail in base64).
+    #[schemars(length(min = 1, max = 65_536))]
     pub template: String,
 }
 
@@ -210,15 +244,21 @@ pub struct HttpBody {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Maildir {
     /// The folder; made if absent.
+    #[schemars(length(min = 1, max = 1024))]
     pub path: String,
 }
 
 /// Mails a second.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(validation = (
+    "has(self.perSecond) || has(self.perDomain)",
+    "give at least one of perSecond and perDomain, or leave out rate",
+))]
 pub struct Rate {
     /// Of the whole campaign; absent: unlimited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "rules::rate")]
     pub per_second: Option<f64>,
     /// To one recipient domain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -226,23 +266,30 @@ pub struct Rate {
 }
 
 /// Mails a second to one recipient domain.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PerDomain {
     /// To any domain that is not named; absent: unlimited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "rules::rate")]
     pub default: Option<f64>,
     /// To the named ones.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "rules::rates_by_domain")]
     pub domains: BTreeMap<String, f64>,
 }
 
 /// When and how often to try again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(validation = (
+    "duration(self.initialBackoff) <= duration(self.maxBackoff)",
+    "initialBackoff must not be longer than maxBackoff",
+))]
 pub struct Retry {
     /// Attempts at one mail, the first included.
     #[serde(default = "default_max_attempts")]
+    #[schemars(range(min = 1, max = 100))]
     pub max_attempts: u32,
     /// Wait after the first failure; doubled after each further one.
     #[serde(default = "seconds::<30>")]

@@ -1,20 +1,34 @@
 //! `spec.message`: what each recipient gets.
 
-use super::{ContentRef, KeyRef};
-use schemars::JsonSchema;
+use super::{ContentRef, KeyRef, rules};
+use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// What to mail. Every text is a template over the columns of the list.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(validation = (
+    "has(self.text) || has(self.html) || has(self.mjml)",
+    "give at least one of text, html and mjml",
+))]
+#[x_kube(validation = (
+    "!(has(self.html) && has(self.mjml))",
+    "html and mjml exclude each other: keep one of them",
+))]
 pub struct MessageSpec {
     /// Sender: `Name <address>` or an address. Not a template.
+    #[schemars(length(min = 3, max = 500))]
+    #[x_kube(validation = rules::ONE_LINE)]
     pub from: String,
     /// Reply-To, like `from`. A template.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 3, max = 2000))]
+    #[x_kube(validation = rules::ONE_LINE)]
     pub reply_to: Option<String>,
     /// Subject.
+    #[schemars(length(min = 1, max = 2000))]
+    #[x_kube(validation = rules::ONE_LINE)]
     pub subject: String,
     /// Plain text body. At least one of text, html and mjml.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -27,21 +41,28 @@ pub struct MessageSpec {
     pub mjml: Option<TemplateSource>,
     /// Further headers; the values are templates.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "rules::message_headers")]
     pub headers: BTreeMap<String, String>,
     /// List-Unsubscribe (RFC 2369) and List-Unsubscribe-Post (RFC 8058).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub list_unsubscribe: Option<ListUnsubscribe>,
     /// Documents and files that go with the mail.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20))]
     pub attachments: Vec<Attachment>,
 }
 
 /// Where a template's text is: exactly one of its fields.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(validation = (
+    "[has(self.inline), has(self.configMap), has(self.secret)].exists_one(set, set)",
+    "give exactly one of inline, configMap and secret",
+))]
 pub struct TemplateSource {
     /// The text itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 262_144))]
     pub inline: Option<String>,
     /// A key of a ConfigMap.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -52,14 +73,26 @@ pub struct TemplateSource {
 }
 
 /// How a recipient leaves the list. At least one of `url` and `mailto`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(validation = (
+    "has(self.url) || has(self.mailto)",
+    "give at least one of url and mailto",
+))]
+#[x_kube(validation = (
+    "!self.oneClick || (has(self.url) && self.url.startsWith('https://'))",
+    "oneClick (RFC 8058) needs a url that begins with https://",
+))]
 pub struct ListUnsubscribe {
     /// Web address, a template.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 2048))]
+    #[x_kube(validation = rules::WEB_ADDRESS_OR_TEMPLATE)]
     pub url: Option<String>,
     /// Mail address, a template.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 3, max = 1000))]
+    #[x_kube(validation = ("!self.startsWith('mailto:')", "write the address alone, without mailto:"))]
     pub mailto: Option<String>,
     /// Say that a POST to `url` is enough (RFC 8058); needs `url` to be https.
     #[serde(default)]
@@ -67,10 +100,16 @@ pub struct ListUnsubscribe {
 }
 
 /// One attachment: a file name (a template) and exactly one of `docx`, `file` and `each`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(validation = (
+    "[has(self.docx), has(self.file), has(self.each)].exists_one(set, set)",
+    "give exactly one of docx, file and each",
+))]
 pub struct Attachment {
     /// The name that the recipient sees, a template.
+    #[schemars(length(min = 1, max = 255))]
+    #[x_kube(validation = rules::ONE_LINE)]
     pub filename: String,
     /// A Word template: mail merge, one document per recipient.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -84,11 +123,15 @@ pub struct Attachment {
 }
 
 /// A ready file per recipient, named in the list. Neither `..` nor a link leads out of the folder.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct EachFile {
     /// Folder, beside the campaign's file.
+    #[schemars(length(min = 1, max = 1024))]
+    #[x_kube(validation = rules::FOLDER_BESIDE)]
     pub directory: String,
     /// Path in the folder, a template.
+    #[schemars(length(min = 1, max = 1024))]
+    #[x_kube(validation = rules::ONE_LINE)]
     pub path: String,
 }

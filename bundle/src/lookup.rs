@@ -1,0 +1,109 @@
+//! Finds what a campaign refers to: among the documents of its file, then beside it.
+
+use crate::{
+    documents::{Data, Documents},
+    references::{Reference, names_in},
+};
+use campaign::{ContentKey, Mistake, mistake::nearest};
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+/// A template, document or certificate longer than this is a mistake. (An object in a cluster holds 1 MiB.)
+const MAX_BYTES: u64 = 64 << 20;
+
+/// Where something was found.
+pub(crate) enum Place {
+    /// In a document of the campaign's file.
+    Document(Vec<u8>),
+    /// In a file beside it.
+    File(PathBuf),
+}
+
+/// Looks up references of one campaign.
+pub(crate) struct Lookup<'a> {
+    campaign_file: &'a Path,
+    directory: &'a Path,
+    documents: &'a Documents,
+}
+
+impl<'a> Lookup<'a> {
+    /// Of the campaign in `campaign_file`, which is in `directory`.
+    pub(crate) fn new(campaign_file: &'a Path, directory: &'a Path, documents: &'a Documents) -> Self {
+        Self { campaign_file, directory, documents }
+    }
+
+    /// Where the reference leads.
+    pub(crate) fn find(&self, reference: &Reference) -> Result<Place, Mistake> {
+        let key = reference.key();
+        if let Some(bytes) = self.objects(reference).get(&key.name).and_then(|data| data.get(&key.key)) {
+            return Ok(Place::Document(bytes.clone()));
+        }
+        let file = self.directory.join(&reference.file);
+        let wrong = |message: String| Mistake::new(&reference.field, message);
+        match fs::metadata(&file) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(self.missing(reference, &file)),
+            Err(error) => return Err(wrong(format!("{} can't be read: {error}", file.display()))),
+            Ok(found) if !found.is_file() => return Err(wrong(format!("{} is not a file", file.display()))),
+            Ok(_) => {}
+        }
+        if !self.is_inside(&file) {
+            return Err(wrong(format!("{} is a link that leads out of its folder; put the file itself there", file.display())));
+        }
+        Ok(Place::File(file))
+    }
+
+    /// The bytes that the reference leads to.
+    pub(crate) fn bytes(&self, reference: &Reference, place: Place) -> Result<Vec<u8>, Mistake> {
+        let file = match place {
+            Place::Document(bytes) => return Ok(bytes),
+            Place::File(file) => file,
+        };
+        let wrong = |message: String| Mistake::new(&reference.field, message);
+        let unreadable = |error: io::Error| wrong(format!("{} can't be read: {error}", file.display()));
+        let size = fs::metadata(&file).map_err(unreadable)?.len();
+        if size > MAX_BYTES {
+            return Err(wrong(format!("{} has {} MiB, but at most {} are allowed", file.display(), size >> 20, MAX_BYTES >> 20)));
+        }
+        fs::read(&file).map_err(unreadable)
+    }
+
+    /// The documents of the reference's kind, by name.
+    fn objects(&self, reference: &Reference) -> &'a BTreeMap<String, Data> {
+        match reference.content {
+            ContentKey::ConfigMap(_) => &self.documents.config_maps,
+            ContentKey::Secret(_) => &self.documents.secrets,
+        }
+    }
+
+    /// Whether the file is in the campaign's folder, wherever links lead.
+    fn is_inside(&self, file: &Path) -> bool {
+        match (file.canonicalize(), self.directory.canonicalize()) {
+            (Ok(file), Ok(directory)) => file.starts_with(directory),
+            _ => false,
+        }
+    }
+
+    /// Where was looked, and what was perhaps meant.
+    fn missing(&self, reference: &Reference, file: &Path) -> Mistake {
+        let key = reference.key();
+        let kind = if matches!(reference.content, ContentKey::ConfigMap(_)) { "ConfigMap" } else { "Secret" };
+        let (folder, name) = (file.parent().unwrap_or(self.directory), file.file_name().unwrap_or_default().to_string_lossy());
+        let files = names_in(folder);
+        let keys = self.objects(reference).get(&key.name).into_iter().flat_map(BTreeMap::keys);
+        let meant = nearest(&name, keys.chain(&files).map(String::as_str).filter(|candidate| *candidate != name));
+        let message = format!(
+            "{}/{} is not there: {} holds no {kind} \"{}\" with a key \"{}\", and there is no file {}{}",
+            key.name,
+            key.key,
+            self.campaign_file.display(),
+            key.name,
+            key.key,
+            file.display(),
+            meant.map(|meant| format!("; did you mean \"{meant}\"?")).unwrap_or_default(),
+        );
+        Mistake::new(&reference.field, message)
+    }
+}

@@ -1,0 +1,128 @@
+//! What a campaign refers to, found in the file as it stands, so that a missing file is told together with every other mistake.
+
+use campaign::{ContentKey, Mistake, mistake::nearest, spec::KeyRef};
+use serde_json::Value;
+use std::path::Path;
+
+/// What a content is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// The list of recipients.
+    List,
+    /// A template, document, certificate or list of suppressed addresses.
+    Content,
+    /// A user name, password or header value.
+    Credential,
+}
+
+/// A field that refers to a key of a ConfigMap or Secret.
+#[derive(Debug)]
+pub(crate) struct Reference {
+    /// Its path: `spec.message.html.configMap`.
+    pub(crate) field: String,
+    /// To what.
+    pub(crate) content: ContentKey,
+    /// What for.
+    pub(crate) purpose: Purpose,
+    /// The file beside the campaign's that it may be in: the key, or for credentials a file in a folder of the Secret's name.
+    pub(crate) file: String,
+}
+
+impl Reference {
+    /// Name and key.
+    pub(crate) fn key(&self) -> &KeyRef {
+        match &self.content {
+            ContentKey::ConfigMap(key) | ContentKey::Secret(key) => key,
+        }
+    }
+}
+
+/// Every reference in a campaign. One that is malformed is left out: the rules tell about it.
+pub(crate) fn of(campaign: &Value) -> Vec<Reference> {
+    let mut found = Vec::new();
+    walk("spec", &campaign["spec"], &mut found);
+    found
+}
+
+fn walk(path: &str, value: &Value, found: &mut Vec<Reference>) {
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                let field = format!("{path}.{name}");
+                match name.as_str() {
+                    "configMap" => found.extend(key(value).map(|key| reference(field, path, ContentKey::ConfigMap(key)))),
+                    "secret" if path.ends_with(".auth") => found.extend(credentials(&field, value)),
+                    "secret" => found.extend(key(value).map(|key| reference(field, path, ContentKey::Secret(key)))),
+                    _ => walk(&field, value, found),
+                }
+            }
+        }
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                walk(&format!("{path}[{index}]"), item, found);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn key(value: &Value) -> Option<KeyRef> {
+    let text = |field: &str| value[field].as_str().map(str::to_owned);
+    let key = KeyRef { name: text("name")?, key: text("key")? };
+    is_file_name(&key.key).then_some(key)
+}
+
+fn reference(field: String, parent: &str, content: ContentKey) -> Reference {
+    let purpose = match parent {
+        "spec.recipients.source" => Purpose::List,
+        _ if parent.contains(".headers.") => Purpose::Credential,
+        _ => Purpose::Content,
+    };
+    let mut reference = Reference { field, content, purpose, file: String::new() };
+    reference.file.clone_from(&reference.key().key.clone());
+    reference
+}
+
+/// The keys of a Secret of type `kubernetes.io/basic-auth`.
+fn credentials(field: &str, secret: &Value) -> Vec<Reference> {
+    let Some(name) = secret["name"].as_str().filter(|name| is_file_name(name)) else { return Vec::new() };
+    ["username", "password"]
+        .map(|key| Reference {
+            field: field.to_owned(),
+            content: ContentKey::Secret(KeyRef { name: name.to_owned(), key: key.to_owned() }),
+            purpose: Purpose::Credential,
+            file: format!("{name}/{key}"),
+        })
+        .into()
+}
+
+/// The rule for keys, here once more because a file's name is made of it.
+fn is_file_name(key: &str) -> bool {
+    !key.is_empty()
+        && key.len() <= 253
+        && key != "."
+        && !key.starts_with("..")
+        && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
+}
+
+/// Folders of `each` attachments that don't exist.
+pub(crate) fn missing_folders(campaign: &Value, beside: &Path) -> Vec<Mistake> {
+    let attachments = campaign["spec"]["message"]["attachments"].as_array();
+    let folders = attachments.into_iter().flatten().enumerate().filter_map(|(index, attachment)| {
+        let folder = attachment["each"]["directory"].as_str()?;
+        (!beside.join(folder).is_dir()).then(|| {
+            let message = match nearest(folder, names_in(beside).iter().map(String::as_str)) {
+                Some(meant) => format!("there is no folder {}; did you mean \"{meant}\"?", beside.join(folder).display()),
+                None => format!("there is no folder {}", beside.join(folder).display()),
+            };
+            Mistake::new(format!("spec.message.attachments[{index}].each.directory"), message)
+        })
+    });
+    folders.collect()
+}
+
+/// Names of what is in a folder; none if it can't be read.
+pub(crate) fn names_in(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().into_string().ok()).collect()
+}

@@ -1,0 +1,123 @@
+//! What CEL can't say of single fields: whether an address is one, an encoding exists, a list's format is known.
+
+use crate::{EmailAddress, Mailbox, Mistake, address::ascii_domain, spec::ListFormat};
+use serde_json::Value;
+use std::collections::HashMap;
+use url::Url;
+
+/// A check of one text: what is wrong with it, if anything is.
+type Check = fn(&str) -> Result<(), String>;
+
+/// Field paths below `spec`, `[]` for every entry of a list, and how to check the text there.
+const CHECKS: [(&str, Check); 6] = [
+    ("recipients.source.http.url", web_address),
+    ("recipients.encoding", encoding),
+    ("message.from", mailbox),
+    ("message.replyTo", mailbox_or_template),
+    ("message.listUnsubscribe.url", web_address_or_template),
+    ("message.listUnsubscribe.mailto", address_or_template),
+];
+
+/// Mistakes in `spec` that are not among `known` ones.
+pub(super) fn check(spec: &Value, known: &[Mistake]) -> Vec<Mistake> {
+    let mut mistakes = Vec::new();
+    for (path, check) in CHECKS {
+        let value = path.split('.').fold(spec, |value, field| &value[field]);
+        if let Some(Err(message)) = value.as_str().map(check) {
+            mistakes.push(Mistake::new(format!("spec.{path}"), message));
+        }
+    }
+    for (index, backend) in spec["delivery"]["backends"].as_array().into_iter().flatten().enumerate() {
+        if let Some(Err(message)) = backend["http"]["url"].as_str().map(web_address) {
+            mistakes.push(Mistake::new(format!("spec.delivery.backends[{index}].http.url"), message));
+        }
+    }
+    mistakes.extend(domains(&spec["delivery"]["rate"]["perDomain"]["domains"]));
+    mistakes.extend(format_mistakes(&spec["recipients"]));
+    mistakes.retain(|mistake| known.iter().all(|known| known.place != mistake.place));
+    mistakes
+}
+
+fn web_address(text: &str) -> Result<(), String> {
+    let url = Url::parse(text).map_err(|error| format!("\"{text}\" is not a web address: {error}"))?;
+    if url.password().is_some() || !url.username().is_empty() {
+        return Err("holds a user name or password; nothing that is secret belongs in an address".to_owned());
+    }
+    Ok(())
+}
+
+fn encoding(label: &str) -> Result<(), String> {
+    match encoding_rs::Encoding::for_label(label.as_bytes()) {
+        Some(_) => Ok(()),
+        None => Err(format!(
+            "\"{label}\" is not a known encoding; write a label of the WHATWG Encoding Standard like utf-8, utf-16le, windows-1252 or iso-8859-15"
+        )),
+    }
+}
+
+fn mailbox(text: &str) -> Result<(), String> {
+    Mailbox::parse(text).map(drop).map_err(|error| error.to_string())
+}
+
+fn is_template(text: &str) -> bool {
+    text.contains("{{") || text.contains("{%")
+}
+
+fn mailbox_or_template(text: &str) -> Result<(), String> {
+    if is_template(text) { Ok(()) } else { mailbox(text) }
+}
+
+fn web_address_or_template(text: &str) -> Result<(), String> {
+    // A template may stand where the parser wants a host or port; what it becomes is checked per recipient.
+    if is_template(text) { Ok(()) } else { web_address(text) }
+}
+
+fn address_or_template(text: &str) -> Result<(), String> {
+    let address = text.split_once('?').map_or(text, |(address, _)| address);
+    if is_template(text) { Ok(()) } else { EmailAddress::parse(address).map(drop).map_err(|error| error.to_string()) }
+}
+
+/// Every key of `perDomain.domains` is a domain, and none stands there twice in different spellings.
+fn domains(rates: &Value) -> Vec<Mistake> {
+    let mut seen: HashMap<String, &str> = HashMap::new();
+    let mut mistakes = Vec::new();
+    for domain in rates.as_object().into_iter().flat_map(|rates| rates.keys()) {
+        let place = format!("spec.delivery.rate.perDomain.domains.{domain}");
+        match ascii_domain(domain) {
+            None => mistakes.push(Mistake::new(place, "is not a domain; write it like example.com, without @")),
+            Some(ascii) => {
+                if let Some(other) = seen.insert(ascii, domain) {
+                    mistakes.push(Mistake::new(place, format!("is the same domain as \"{other}\"; keep one of them")));
+                }
+            }
+        }
+    }
+    mistakes
+}
+
+/// The format can be told, and `sheet` and `encoding` fit it.
+fn format_mistakes(recipients: &Value) -> Vec<Mistake> {
+    let source = &recipients["source"];
+    let name = [&source["configMap"]["key"], &source["secret"]["key"], &source["http"]["url"]].into_iter().find_map(Value::as_str);
+    let format = match (recipients["format"].as_str(), name) {
+        (Some("Xlsx"), _) => ListFormat::Xlsx,
+        (Some("Csv"), _) => ListFormat::Csv,
+        (Some("Ndjson"), _) => ListFormat::Ndjson,
+        (None, Some(name)) => match ListFormat::of_name(name) {
+            Some(format) => format,
+            None => {
+                let message = format!("is missing, and \"{name}\" doesn't tell by its ending; write Xlsx, Csv or Ndjson");
+                return vec![Mistake::new("spec.recipients.format", message)];
+            }
+        },
+        _ => return Vec::new(),
+    };
+    let mut mistakes = Vec::new();
+    if !recipients["sheet"].is_null() && format != ListFormat::Xlsx {
+        mistakes.push(Mistake::new("spec.recipients.sheet", "only a workbook (format Xlsx) has sheets; remove it"));
+    }
+    if !recipients["encoding"].is_null() && format != ListFormat::Csv {
+        mistakes.push(Mistake::new("spec.recipients.encoding", "only a list of format Csv has an encoding to name; remove it"));
+    }
+    mistakes
+}

@@ -1,0 +1,376 @@
+//! Every rule of the resource: one mistake in a file is found at its place, with a message that says what to do.
+
+use campaign::{Mistake, rules};
+use serde_json::{Value, json};
+
+/// A campaign that obeys every rule.
+fn valid() -> Value {
+    json!({
+        "apiVersion": "mailcampaign.io/v1alpha1",
+        "kind": "MailCampaign",
+        "metadata": {"name": "offers", "namespace": "hr"},
+        "spec": {
+            "recipients": {"source": {"configMap": {"name": "offers", "key": "offers.xlsx"}}},
+            "message": {
+                "from": "People Team <people@example.com>",
+                "subject": "Your offer, {{ Name }}",
+                "text": {"inline": "Dear {{ Name }}"},
+                "headers": {"X-Batch": "{{ Batch }}"},
+                "listUnsubscribe": {"url": "https://example.com/u/{{ Id }}", "oneClick": true},
+                "attachments": [
+                    {"filename": "Offer.docx", "docx": {"configMap": {"name": "offers", "key": "offer.docx"}}},
+                    {"filename": "contract.pdf", "each": {"directory": "contracts", "path": "{{ File }}"}},
+                ],
+            },
+            "delivery": {
+                "backends": [
+                    {"name": "relay", "smtp": {"host": "relay.example.com", "tls": "None"}},
+                    {"name": "api", "http": {"url": "https://api.example.com/send", "headers": {"X-Key": {"value": "a"}}}},
+                ],
+                "rate": {"perSecond": 500, "perDomain": {"default": 100, "domains": {"example.com": 50}}},
+                "retry": {"maxAttempts": 8, "initialBackoff": "30s", "maxBackoff": "1h", "maxAge": "24h"},
+            },
+        },
+    })
+}
+
+/// The valid campaign with `value` at a JSON pointer; null removes what is there.
+fn with(pointer: &str, value: Value) -> Value {
+    let mut document = valid();
+    let (parent, last) = pointer.rsplit_once('/').expect("a pointer");
+    match document.pointer_mut(parent).expect(pointer) {
+        Value::Object(fields) if value.is_null() => drop(fields.remove(last)),
+        Value::Object(fields) => drop(fields.insert(last.replace("~1", "/"), value)),
+        Value::Array(items) if last == "-" => items.push(value),
+        Value::Array(items) => items[last.parse::<usize>().expect("an index")] = value,
+        _ => panic!("{pointer} has no fields"),
+    }
+    document
+}
+
+fn texts(mistakes: &[Mistake]) -> Vec<String> {
+    mistakes.iter().map(ToString::to_string).collect()
+}
+
+/// Each document has exactly one mistake: this one, and its message holds this text.
+fn each_has_one_mistake<const N: usize>(cases: [(&str, Value, &str, &str); N]) {
+    for (pointer, value, place, message) in cases {
+        let document = with(pointer, value);
+        let mistakes = rules::check(&document);
+        let [mistake] = mistakes.as_slice() else {
+            panic!("{pointer}: expected one mistake at {place}, found {:#?}", texts(&mistakes));
+        };
+        assert_eq!(mistake.place, place, "{mistake}");
+        assert!(mistake.message.contains(message), "{pointer}: \"{}\" lacks \"{message}\"", mistake.message);
+        assert_eq!(rules::parse(&document), Err(mistakes));
+    }
+}
+
+#[test]
+fn a_right_campaign_has_no_mistake_and_is_read_with_its_defaults() {
+    let campaign = rules::parse(&valid()).expect("no mistake");
+    assert_eq!(campaign.namespaced_name(), "hr/offers");
+    assert_eq!(campaign.from.name.as_deref(), Some("People Team"));
+    assert_eq!(campaign.list_format, campaign::spec::ListFormat::Xlsx);
+    assert!(campaign.spec.recipients.dedupe);
+    assert_eq!(campaign.spec.delivery.max_in_flight, 1000);
+    assert_eq!(campaign.spec.delivery.backends[1].weight, 1);
+    assert_eq!(campaign.on_unknown(), campaign::spec::OnUnknown::Hold);
+}
+
+#[test]
+fn the_namespace_is_default_when_none_is_named() {
+    let campaign = rules::parse(&with("/metadata/namespace", Value::Null)).expect("no mistake");
+    assert_eq!(campaign.namespaced_name(), "default/offers");
+}
+
+#[test]
+fn what_a_cluster_prints_can_be_used_as_a_file() {
+    let mut document = valid();
+    document["metadata"]["uid"] = json!("5a3e");
+    document["metadata"]["labels"] = json!({"team": "people"});
+    document["metadata"]["managedFields"] = json!([{"manager": "kubectl"}]);
+    assert_eq!(texts(&rules::check(&document)), Vec::<String>::new());
+}
+
+#[test]
+fn a_null_is_the_same_as_nothing() {
+    let mut document = valid();
+    document["spec"]["recipients"]["sheet"] = Value::Null;
+    document["spec"]["recipients"]["dedupe"] = Value::Null;
+    document["spec"]["message"]["html"] = Value::Null;
+    let campaign = rules::parse(&document).unwrap_or_else(|mistakes| panic!("{:#?}", texts(&mistakes)));
+    assert_eq!(campaign.spec, rules::parse(&valid()).expect("no mistake").spec);
+}
+
+#[test]
+fn domains_of_rates_are_read_in_their_ascii_form() {
+    let document = with("/spec/delivery/rate/perDomain/domains", json!({"EXÄMPLE.org": 5, "Example.com": 7}));
+    let campaign = rules::parse(&document).expect("no mistake");
+    let domains = campaign.spec.delivery.rate.and_then(|rate| rate.per_domain).expect("rates").domains;
+    assert_eq!(domains.into_keys().collect::<Vec<_>>(), ["example.com", "xn--exmple-cua.org"]);
+}
+
+#[test]
+fn mistakes_outside_the_spec() {
+    let long = "a".repeat(41);
+    each_has_one_mistake([
+        ("/apiVersion", json!("mailcampaign.io/v1"), "apiVersion", "mailcampaign.io/v1alpha1"),
+        ("/apiVersion", Value::Null, "apiVersion", "is missing"),
+        ("/kind", json!("Mailcampaign"), "kind", "MailCampaign"),
+        ("/metadata/name", Value::Null, "metadata.name", "is missing"),
+        ("/metadata/name", json!("Offers"), "metadata.name", "lower case"),
+        ("/metadata/name", json!("offers.2027"), "metadata.name", "no dots"),
+        ("/metadata/name", json!(long), "metadata.name", "at most 40"),
+        ("/metadata/namespace", json!("h r"), "metadata.namespace", "lower case"),
+        ("/metadata/nmespace", json!("hr"), "metadata.nmespace", "did you mean \"namespace\"?"),
+        ("/metadata/labels", json!({"year": 2027}), "metadata.labels.year", "quotes"),
+        ("/sepc", json!({}), "sepc", "did you mean \"spec\"?"),
+        ("/spec", Value::Null, "spec", "is missing"),
+    ]);
+}
+
+#[test]
+fn unknown_missing_and_mistyped_fields() {
+    each_has_one_mistake([
+        ("/spec/recipents", json!({}), "spec.recipents", "did you mean \"recipients\"?"),
+        ("/spec/message/zzz", json!(1), "spec.message.zzz", "there are attachments, from"),
+        ("/spec/recipients/emailcolumn", json!("a"), "spec.recipients.emailcolumn", "did you mean \"emailColumn\"?"),
+        ("/spec/message/subject", Value::Null, "spec.message.subject", "is missing (Subject)"),
+        ("/spec/delivery/backends", Value::Null, "spec.delivery.backends", "is missing"),
+        ("/spec/message/subject", json!(2027), "spec.message.subject", "put it in quotes"),
+        ("/spec/message/subject", json!(["a"]), "spec.message.subject", "must be text, not a list"),
+        ("/spec/recipients/dedupe", json!("yes"), "spec.recipients.dedupe", "must be true or false, not text"),
+        ("/spec/delivery/maxInFlight", json!("10"), "spec.delivery.maxInFlight", "remove the quotes"),
+        ("/spec/delivery/maxInFlight", json!(1.5), "spec.delivery.maxInFlight", "a whole number, not the number 1.5"),
+        ("/spec/delivery/backends", json!({"a": 1}), "spec.delivery.backends", "begin each entry with a dash"),
+        ("/spec/recipients/source", json!([1]), "spec.recipients.source", "remove the dash"),
+        ("/spec/message/text", json!("Dear"), "spec.message.text", "must be a group of fields, not text"),
+    ]);
+}
+
+#[test]
+fn words_that_are_not_allowed_name_those_that_are_the_nearest_first() {
+    each_has_one_mistake([
+        ("/spec/delivery/backends/0/smtp/tls", json!("startls"), "spec.delivery.backends[0].smtp.tls", "write StartTls or"),
+        ("/spec/delivery/onUnknown", json!("hold"), "spec.delivery.onUnknown", "write Hold or Resend"),
+        ("/spec/recipients/format", json!("xls"), "spec.recipients.format", "write Xlsx or Csv or Ndjson"),
+        ("/spec/recipients/onInvalidRow", json!("Stop"), "spec.recipients.onInvalidRow", "write Skip or Fail"),
+    ]);
+}
+
+#[test]
+fn bounds_of_numbers_texts_lists_and_maps() {
+    let smtp = "/spec/delivery/backends/0/smtp";
+    let at = "spec.delivery.backends[0].smtp";
+    let many: Value = (0..31).map(|index| (format!("X-{index}"), json!("a"))).collect::<serde_json::Map<_, _>>().into();
+    each_has_one_mistake([
+        (&format!("{smtp}/port"), json!(0), &format!("{at}.port"), "is 0, but must be at least 1"),
+        (&format!("{smtp}/port"), json!(65_536), &format!("{at}.port"), "at most 65535"),
+        (&format!("{smtp}/connections"), json!(-1), &format!("{at}.connections"), "at least 1"),
+        (&format!("{smtp}/messagesPerConnection"), json!(0), &format!("{at}.messagesPerConnection"), "at least 1"),
+        ("/spec/delivery/maxInFlight", json!(0), "spec.delivery.maxInFlight", "at least 1"),
+        ("/spec/delivery/retry/maxAttempts", json!(0), "spec.delivery.retry.maxAttempts", "at least 1"),
+        ("/spec/delivery/backends/0/weight", json!(0), "spec.delivery.backends[0].weight", "at least 1"),
+        ("/spec/delivery/rate/perSecond", json!(1e7), "spec.delivery.rate.perSecond", "at most 1000000"),
+        ("/spec/message/subject", json!(""), "spec.message.subject", "is empty"),
+        ("/spec/message/subject", json!("é".repeat(2001)), "spec.message.subject", "has 2001 characters, but at most 2000"),
+        ("/spec/recipients/sheet", json!("a".repeat(32)), "spec.recipients.sheet", "at most 31"),
+        ("/spec/message/headers", many, "spec.message.headers", "has 31 entries, but at most 30"),
+        ("/spec/delivery/backends", json!([]), "spec.delivery.backends", "needs at least 1"),
+    ]);
+}
+
+#[test]
+fn exactly_one_or_at_least_one_of_several_fields() {
+    let key = json!({"name": "offers", "key": "a.csv"});
+    let template = json!({"inline": "Hi"});
+    each_has_one_mistake([
+        ("/spec/recipients/source", json!({}), "spec.recipients.source", "exactly one of configMap, secret and http"),
+        ("/spec/recipients/source/secret", key.clone(), "spec.recipients.source", "exactly one"),
+        ("/spec/recipients/suppress", json!({}), "spec.recipients.suppress", "exactly one of configMap and secret"),
+        ("/spec/message/text", Value::Null, "spec.message", "at least one of text, html and mjml"),
+        ("/spec/message/text", json!({}), "spec.message.text", "exactly one of inline, configMap and secret"),
+        ("/spec/message/text/secret", key, "spec.message.text", "exactly one"),
+        ("/spec/message/attachments/0/docx", Value::Null, "spec.message.attachments[0]", "exactly one of docx, file and each"),
+        ("/spec/delivery/backends/0/smtp", Value::Null, "spec.delivery.backends[0]", "exactly one of smtp, http and maildir"),
+        ("/spec/delivery/backends/0/maildir", json!({"path": "a"}), "spec.delivery.backends[0]", "exactly one"),
+        (
+            "/spec/delivery/backends/1/http/headers/X-Key",
+            json!({}),
+            "spec.delivery.backends[1].http.headers.X-Key",
+            "exactly one of value and secret",
+        ),
+        ("/spec/delivery/rate", json!({}), "spec.delivery.rate", "at least one of perSecond and perDomain"),
+        ("/spec/message/listUnsubscribe", json!({}), "spec.message.listUnsubscribe", "at least one of url and mailto"),
+    ]);
+    let mut both = with("/spec/message/html", template.clone());
+    both["spec"]["message"]["mjml"] = template;
+    assert_eq!(texts(&rules::check(&both)), ["spec.message: html and mjml exclude each other: keep one of them"]);
+}
+
+#[test]
+fn addresses_names_and_keys() {
+    let source = "/spec/recipients/source";
+    let at = "spec.recipients.source";
+    let web = |url: &str, sha256: &str| json!({"http": {"url": url, "sha256": sha256}});
+    let sha = "0".repeat(64);
+    each_has_one_mistake([
+        ("/spec/message/from", json!("People Team"), "spec.message.from", "has no @"),
+        ("/spec/message/from", json!("Lee, Ann <a@example.com>"), "spec.message.from", "double quotes"),
+        ("/spec/message/from", json!("a@b@example.com"), "spec.message.from", "more than one @"),
+        ("/spec/message/from", json!("a@example.com\nBcc: b@example.com"), "spec.message.from", "in one line"),
+        ("/spec/message/replyTo", json!("people"), "spec.message.replyTo", "has no @"),
+        (&format!("{source}/configMap/name"), json!("Offers"), &format!("{at}.configMap.name"), "lower case"),
+        (&format!("{source}/configMap/key"), json!("../a.xlsx"), &format!("{at}.configMap.key"), "no folder"),
+        (&format!("{source}/configMap/key"), json!("..xlsx"), &format!("{at}.configMap.key"), "no folder"),
+        (source, web("ftp://example.com/a.csv", &sha), &format!("{at}.http.url"), "https://"),
+        (source, web("https://example.com:port/a.csv", &sha), &format!("{at}.http.url"), "invalid port"),
+        (source, web("https://ann:pw@example.com/a.csv", &sha), &format!("{at}.http.url"), "secret"),
+        (source, web("https://example.com/a.csv", "abc"), &format!("{at}.http.sha256"), "64 hexadecimal digits"),
+        ("/spec/delivery/backends/0/smtp/host", json!("smtp://relay"), "spec.delivery.backends[0].smtp.host", "alone"),
+        ("/spec/delivery/backends/0/name", json!("Relay 1"), "spec.delivery.backends[0].name", "lower case"),
+        ("/spec/delivery/backends/0/name", json!("api"), "spec.delivery.backends[1].name", "already the name of entry [0]"),
+        ("/spec/delivery/backends/1/http/url", json!("api.example.com"), "spec.delivery.backends[1].http.url", "https://"),
+        (
+            "/spec/delivery/backends/1/http/idempotencyHeader",
+            json!("Idempotency Key"),
+            "spec.delivery.backends[1].http.idempotencyHeader",
+            "header's name",
+        ),
+        (
+            "/spec/message/attachments/1/each/directory",
+            json!("a/../../b"),
+            "spec.message.attachments[1].each.directory",
+            "without ..",
+        ),
+        ("/spec/message/attachments/1/each/directory", json!("/etc"), "spec.message.attachments[1].each.directory", "relative"),
+        ("/spec/message/attachments/0/filename", json!("a\r\nb"), "spec.message.attachments[0].filename", "one line"),
+    ]);
+}
+
+#[test]
+fn formats_encodings_and_sheets_fit_each_other() {
+    let csv = json!({"configMap": {"name": "offers", "key": "offers.csv"}});
+    let at = |field: &str, value: Value| {
+        let mut document = with("/spec/recipients/source", csv.clone());
+        document["spec"]["recipients"][field] = value;
+        texts(&rules::check(&document))
+    };
+    assert_eq!(at("encoding", json!("windows-1252")), Vec::<String>::new());
+    assert!(at("encoding", json!("utf-9"))[0].starts_with("spec.recipients.encoding: \"utf-9\" is not a known encoding"));
+    assert!(at("sheet", json!("a"))[0].starts_with("spec.recipients.sheet: only a workbook"));
+    each_has_one_mistake([
+        ("/spec/recipients/encoding", json!("utf-8"), "spec.recipients.encoding", "only a list of format Csv"),
+        (
+            "/spec/recipients/source",
+            json!({"configMap": {"name": "offers", "key": "offers.data"}}),
+            "spec.recipients.format",
+            "\"offers.data\" doesn't tell",
+        ),
+    ]);
+}
+
+#[test]
+fn headers_and_unsubscribing() {
+    each_has_one_mistake([
+        ("/spec/message/headers/BCC", json!("a@example.com"), "spec.message.headers", "remove them here"),
+        ("/spec/message/headers/from", json!("a@example.com"), "spec.message.headers", "remove them here"),
+        ("/spec/message/headers/Content-Type", json!("text/plain"), "spec.message.headers", "remove them here"),
+        ("/spec/message/headers/X Batch", json!("a"), "spec.message.headers", "without the colon"),
+        ("/spec/message/headers/X-Batch:", json!("a"), "spec.message.headers", "without the colon"),
+        ("/spec/message/headers/X-Batch", json!("a\nb"), "spec.message.headers.X-Batch", "in one line"),
+        (
+            "/spec/message/listUnsubscribe/url",
+            json!("http://example.com/u"),
+            "spec.message.listUnsubscribe",
+            "oneClick (RFC 8058) needs a url that begins with https://",
+        ),
+        (
+            "/spec/message/listUnsubscribe",
+            json!({"mailto": "a@example.com", "oneClick": true}),
+            "spec.message.listUnsubscribe",
+            "oneClick",
+        ),
+        (
+            "/spec/message/listUnsubscribe",
+            json!({"mailto": "mailto:a@example.com"}),
+            "spec.message.listUnsubscribe.mailto",
+            "without mailto:",
+        ),
+        ("/spec/message/listUnsubscribe", json!({"mailto": "nobody"}), "spec.message.listUnsubscribe.mailto", "has no @"),
+    ]);
+}
+
+#[test]
+fn rates_and_times() {
+    let retry = "/spec/delivery/retry";
+    each_has_one_mistake([
+        ("/spec/delivery/rate/perSecond", json!(0), "spec.delivery.rate.perSecond", "more than 0"),
+        ("/spec/delivery/rate/perDomain/default", json!(-1.5), "spec.delivery.rate.perDomain.default", "more than 0"),
+        (
+            "/spec/delivery/rate/perDomain/domains/example.org",
+            json!(0),
+            "spec.delivery.rate.perDomain.domains.example.org",
+            "more than 0",
+        ),
+        (
+            "/spec/delivery/rate/perDomain/domains/@example.org",
+            json!(1),
+            "spec.delivery.rate.perDomain.domains.@example.org",
+            "is not a domain",
+        ),
+        (
+            "/spec/delivery/rate/perDomain/domains/Example.Com",
+            json!(1),
+            "spec.delivery.rate.perDomain.domains.Example.Com",
+            "the same domain as \"example.com\"",
+        ),
+        (&format!("{retry}/initialBackoff"), json!("2h"), "spec.delivery.retry", "not be longer than maxBackoff"),
+        (&format!("{retry}/initialBackoff"), json!("30"), "spec.delivery.retry.initialBackoff", "30s, 5m or 1h30m"),
+        (&format!("{retry}/maxAge"), json!("0s"), "spec.delivery.retry.maxAge", "longer than nothing"),
+        (&format!("{retry}/maxAge"), json!("1 day"), "spec.delivery.retry.maxAge", "30s, 5m or 1h30m"),
+        (&format!("{retry}/maxAge"), json!(30), "spec.delivery.retry.maxAge", "must be text"),
+    ]);
+}
+
+#[test]
+fn twelve_mistakes_are_found_in_one_go() {
+    let mut document = valid();
+    document["metadata"]["name"] = json!("offers.2027");
+    document["spec"]["recipents"] = json!({});
+    document["spec"]["recipients"]["source"]["secret"] = json!({"name": "offers", "key": "a.csv"});
+    document["spec"]["recipients"]["onInvalidRow"] = json!("Stop");
+    document["spec"]["message"]["from"] = json!("People");
+    document["spec"]["message"]["subject"] = json!("");
+    document["spec"]["message"]["headers"]["Bcc"] = json!("a@example.com");
+    document["spec"]["message"]["attachments"][0] = json!({"filename": "a.docx"});
+    document["spec"]["delivery"]["backends"][0]["smtp"] = json!({"port": 0});
+    document["spec"]["delivery"]["rate"]["perSecond"] = json!(0);
+    document["spec"]["delivery"]["retry"]["maxAttempts"] = json!("8");
+    let mistakes = rules::check(&document);
+    let mut places: Vec<_> = mistakes.iter().map(|mistake| mistake.place.as_str()).collect();
+    places.sort_unstable();
+    let wanted = [
+        "metadata.name",
+        "spec.delivery.backends[0].smtp.host",
+        "spec.delivery.backends[0].smtp.port",
+        "spec.delivery.rate.perSecond",
+        "spec.delivery.retry.maxAttempts",
+        "spec.message.attachments[0]",
+        "spec.message.from",
+        "spec.message.headers",
+        "spec.message.subject",
+        "spec.recipents",
+        "spec.recipients.onInvalidRow",
+        "spec.recipients.source",
+    ];
+    assert_eq!(places, wanted, "{:#?}", texts(&mistakes));
+}
+
+#[test]
+fn what_is_no_campaign_at_all_is_told_without_a_panic() {
+    for document in [Value::Null, json!([]), json!("text"), json!(7), json!({}), json!({"spec": []}), json!({"spec": {"delivery": 1}})] {
+        assert!(!rules::check(&document).is_empty(), "{document}");
+    }
+}

@@ -1,0 +1,93 @@
+//! `mailcampaign report`: the list as it was, with what became of each row behind it.
+
+mod outcome_columns;
+mod table;
+
+use crate::args::Report;
+use crate::failure::Failure;
+use crate::opened::Opened;
+use crate::state;
+use campaign::spec::ListFormat;
+use journal::{Journal, RowState};
+use producer::List;
+use serde_json::Value;
+use std::collections::VecDeque;
+use std::process::ExitCode;
+use table::Table;
+
+/// Rows read from the journal at once.
+const PAGE: usize = 2_000;
+
+/// Writes the report. Works while a run is going, too: the account as of its last commit.
+pub(crate) async fn report(args: &Report) -> Result<ExitCode, Failure> {
+    let opened = Opened::open(&args.which.file, None).await?;
+    let journal = state::open_to_read(&state::folder(&args.which, &opened))?;
+    let pinned = journal.pinned().await?.ok_or(journal::Error::NotPinned)?;
+    let campaign = &opened.bundle.campaign;
+    let mut list = List::open(&opened.input.list, &campaign.spec.recipients)
+        .map_err(|error| Failure::bad_input(error.to_string()))?;
+    let mut table = Table::create(&args.out, columns(&list)).map_err(bad_output)?;
+    let dates = campaign.list_format == ListFormat::Xlsx;
+    let mut states = States::new(&journal);
+    let mut rows = 0_u64;
+    while let Some(row) = list.next_row().map_err(|error| Failure::bad_input(error.to_string()))? {
+        let state = states.of_row(row.number).await?;
+        let mut values: Vec<Value> =
+            list.columns().iter().map(|column| row.fields.get(column).cloned().unwrap_or_default()).collect();
+        values.extend(outcome_columns::values(state.as_ref(), pinned.uid, &campaign.from.address));
+        table.push(values, dates).map_err(bad_output)?;
+        rows += 1;
+    }
+    table.finish().map_err(bad_output)?;
+    crate::tell(&format!("{}: {rows} rows", args.out.display()));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn bad_output(error: table::Error) -> Failure {
+    Failure::bad_input(error.to_string())
+}
+
+/// The list's columns and ours; one of ours that the list has too gets a number.
+fn columns(list: &List) -> Vec<String> {
+    let mut columns = list.columns().to_vec();
+    for name in outcome_columns::NAMES {
+        let free = std::iter::once(name.to_owned())
+            .chain((2_u32..).map(|number| format!("{name} {number}")))
+            .find(|candidate| !columns.contains(candidate));
+        columns.extend(free);
+    }
+    columns
+}
+
+/// The journal's rows, page by page, beside a list that is read in the same order.
+struct States<'a, J: Journal> {
+    journal: &'a J,
+    page: VecDeque<RowState>,
+    next: u64,
+    ended: bool,
+}
+
+impl<'a, J: Journal> States<'a, J> {
+    fn new(journal: &'a J) -> Self {
+        Self { journal, page: VecDeque::new(), next: 0, ended: false }
+    }
+
+    /// The state of this row; rows must be asked for in ascending order.
+    async fn of_row(&mut self, row: u64) -> Result<Option<RowState>, journal::Error> {
+        loop {
+            while self.page.front().is_some_and(|state| state.row() < row) {
+                self.page.pop_front();
+            }
+            if let Some(state) = self.page.front() {
+                return Ok((state.row() == row).then(|| self.page.pop_front()).flatten());
+            }
+            if self.ended {
+                return Ok(None);
+            }
+            let page = self.journal.rows(self.next.max(row), PAGE).await?;
+            self.ended = page.len() < PAGE;
+            self.next = page.last().map_or(self.next, |state| state.row() + 1);
+            self.page = page.into();
+        }
+    }
+}

@@ -1,1 +1,0 @@
-//! The traits as tests.

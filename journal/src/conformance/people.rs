@@ -1,0 +1,107 @@
+//! What people decide.
+#![expect(missing_docs, reason = "the names say it")]
+
+use super::{Rig, account, at, claim, delivered, latest, reply, result, rows_of, settle, with_messages, worker};
+use crate::{Command, Journal, Tick, Worker};
+use campaign::{Outcome, spec::OnUnknown};
+
+/// A journal whose rows 2–5 are unknown, 6 is delivered, and 7 is new.
+async fn with_unknown<R: Rig>() -> (R, R::Journal, <R::Journal as Journal>::Worker) {
+    let (rig, journal) = with_messages::<R>(2..8).await;
+    let mut sender = worker(&journal, OnUnknown::Hold, 0).await;
+    assert_eq!(claim(&mut sender, 5, 0).await, [2, 3, 4, 5, 6]);
+    settle(&mut sender, 1, (2..6).map(|row| result(row, 1, 1, Outcome::Unknown { reply: reply(451) }))).await;
+    settle(&mut sender, 1, [result(6, 1, 1, delivered())]).await;
+    (rig, journal, sender)
+}
+
+async fn decide<J: Journal>(journal: &J, command: Command) -> u64 {
+    let changed = journal.command(command).await.expect("decided");
+    account(journal).await;
+    changed
+}
+
+pub async fn a_pause_stops_new_mails_and_is_kept_until_somebody_resumes<R: Rig>() {
+    let (mut rig, journal) = with_messages::<R>(2..8).await;
+    let mut sender = worker(&journal, OnUnknown::Hold, 0).await;
+    assert_eq!(claim(&mut sender, 3, 0).await, [2, 3, 4]);
+    let finished = vec![result(2, 1, 1, Outcome::Refused { reply: reply(554) })];
+    let pause = Some("the relay says 554 5.7.1".to_owned());
+    sender.commit(Tick { finished, pause, at: at(1), ..Tick::default() }).await.expect("committed");
+    let later = Some("another reason".to_owned());
+    sender.commit(Tick { pause: later, at: at(2), ..Tick::default() }).await.expect("committed");
+    let paused = journal.paused().await.expect("read").expect("paused");
+    assert_eq!((paused.reason.as_str(), paused.at), ("the relay says 554 5.7.1", at(1)), "the first reason stands");
+    assert!(sender.take(9, at(2)).await.expect("taken").is_empty());
+    settle(&mut sender, 3, [result(3, 1, 3, delivered()), result(4, 1, 3, Outcome::Refused { reply: reply(554) })]).await;
+
+    let journal = rig.crash_and_reopen(journal).await;
+    assert!(journal.paused().await.expect("read").is_some());
+    let mut sender = worker(&journal, OnUnknown::Hold, 4).await;
+    assert!(sender.take(9, at(4)).await.expect("taken").is_empty());
+    assert!(!sender.exhausted());
+    assert_eq!(decide(&journal, Command::Resume).await, 2);
+    assert_eq!(decide(&journal, Command::Resume).await, 0);
+    assert_eq!(journal.paused().await.expect("read"), None);
+    let taken = sender.take(9, at(5)).await.expect("taken");
+    assert_eq!(rows_of(&taken), [2, 4, 5, 6, 7], "the refused ones first");
+    let refused: Vec<_> = taken.iter().map(|queued| (queued.attempt, queued.first_attempt)).take(2).collect();
+    assert_eq!(refused, [(2, None), (2, None)], "the attempt counted, the age counts anew");
+    let counts = account(&journal).await;
+    assert_eq!((counts.refused, counts.pending, counts.delivered), (0, 5, 1));
+}
+
+pub async fn resending_the_unknown_ones_twice_does_nothing_the_second_time<R: Rig>() {
+    let (mut rig, journal, mut sender) = with_unknown::<R>().await;
+    assert_eq!(decide(&journal, Command::ResendUnknown { rows: None }).await, 4);
+    assert_eq!(decide(&journal, Command::ResendUnknown { rows: None }).await, 0);
+    assert_eq!(latest(&journal, 2).await, (1, None));
+    let claims = sender.take(9, at(2)).await.expect("taken");
+    assert_eq!(rows_of(&claims), [2, 3, 4, 5, 7]);
+    assert_eq!((claims[0].attempt, claims[0].first_attempt), (2, None));
+    assert_eq!(decide(&journal, Command::ResendUnknown { rows: None }).await, 0);
+    sender.commit(Tick { claims, at: at(2), ..Tick::default() }).await.expect("committed");
+    assert_eq!(decide(&journal, Command::ResendUnknown { rows: Some(vec![2, 3]) }).await, 0, "it is being sent");
+    settle(&mut sender, 3, (2..6).map(|row| result(row, 2, 3, delivered()))).await;
+    assert_eq!(decide(&journal, Command::ResendUnknown { rows: Some(vec![2]) }).await, 0, "it was delivered");
+    let journal = rig.crash_and_reopen(journal).await;
+    assert_eq!(account(&journal).await.delivered, 5);
+}
+
+pub async fn discarded_unknown_rows_are_dead_and_stay_so<R: Rig>() {
+    let (mut rig, journal, _sender) = with_unknown::<R>().await;
+    let discard = || Command::DiscardUnknown { rows: None, at: at(9) };
+    assert_eq!(decide(&journal, discard()).await, 4);
+    assert_eq!(decide(&journal, discard()).await, 0);
+    assert_eq!(decide(&journal, Command::ResendUnknown { rows: None }).await, 0);
+    let journal = rig.crash_and_reopen(journal).await;
+    assert_eq!(latest(&journal, 3).await, (1, Some(result(3, 1, 9, Outcome::Dead { reply: reply(451) }))));
+    let mut sender = worker(&journal, OnUnknown::Resend, 10).await;
+    assert_eq!(rows_of(&sender.take(9, at(10_000)).await.expect("taken")), [7]);
+    assert_eq!(account(&journal).await.dead, 4);
+}
+
+pub async fn unknown_rows_can_be_decided_with_no_worker_going<R: Rig>() {
+    let (mut rig, journal) = with_messages::<R>(2..6).await;
+    let mut sender = worker(&journal, OnUnknown::Hold, 0).await;
+    assert_eq!(claim(&mut sender, 3, 0).await, [2, 3, 4]);
+    let journal = rig.crash_and_reopen(journal).await;
+    assert_eq!(decide(&journal, Command::DiscardUnknown { rows: Some(vec![3]), at: at(1) }).await, 1);
+    assert_eq!(decide(&journal, Command::ResendUnknown { rows: Some(vec![2, 3]) }).await, 1);
+    let journal = rig.crash_and_reopen(journal).await;
+    let mut sender = worker(&journal, OnUnknown::Hold, 2).await;
+    let counts = account(&journal).await;
+    assert_eq!((counts.dead, counts.unknown, counts.pending), (1, 1, 2));
+    let claims = sender.take(9, at(2)).await.expect("taken");
+    assert_eq!(claims.iter().map(|queued| (queued.message.row, queued.attempt)).collect::<Vec<_>>(), [(2, 2), (5, 1)]);
+}
+
+pub async fn a_command_names_rows_and_touches_no_other<R: Rig>() {
+    let (_rig, journal, mut sender) = with_unknown::<R>().await;
+    assert_eq!(decide(&journal, Command::ResendUnknown { rows: Some(vec![3, 3, 6, 7, 99]) }).await, 1);
+    assert_eq!(decide(&journal, Command::DiscardUnknown { rows: Some(vec![3, 5, 6]), at: at(2) }).await, 1);
+    assert_eq!(decide(&journal, Command::ResendUnknown { rows: Some(vec![]) }).await, 0);
+    let counts = account(&journal).await;
+    assert_eq!((counts.unknown, counts.dead, counts.delivered, counts.pending), (2, 1, 1, 2));
+    assert_eq!(rows_of(&sender.take(9, at(2)).await.expect("taken")), [3, 7]);
+}

@@ -1,0 +1,49 @@
+//! Which rows become a message: one place for it, so that preflight and publishing agree.
+
+use crate::{Input, dedupe::AddressSet, list::Row};
+use campaign::{Message, SkipReason};
+
+/// What a row is to become.
+#[derive(Debug)]
+pub(crate) enum Verdict {
+    /// A message, if its letter can be made.
+    Mail(Message),
+    /// None.
+    Skip(SkipReason),
+}
+
+/// Judges rows in the order of the list.
+pub(crate) struct Judge<'a> {
+    input: &'a Input,
+    seen: Option<AddressSet>,
+    email_column: String,
+}
+
+impl<'a> Judge<'a> {
+    pub(crate) fn new(input: &'a Input, email_column: &str) -> Self {
+        let seen = input.recipients.dedupe.then(AddressSet::default);
+        Self { input, seen, email_column: email_column.to_owned() }
+    }
+
+    /// The address counts as seen whatever else is wrong with the row: a duplicate is a row whose address stood in an earlier one.
+    pub(crate) fn judge(&mut self, row: Row) -> Verdict {
+        let recipient = match row.recipient {
+            Ok(recipient) => recipient,
+            Err(error) => {
+                let why = row.trouble.unwrap_or_else(|| format!("column \"{}\": {error}", self.email_column));
+                return Verdict::Skip(SkipReason::Invalid { why });
+            }
+        };
+        let is_duplicate = self.seen.as_mut().is_some_and(|seen| !seen.insert(&recipient));
+        if let Some(why) = row.trouble {
+            return Verdict::Skip(SkipReason::Invalid { why });
+        }
+        if self.input.suppress.holds(&recipient) {
+            return Verdict::Skip(SkipReason::Suppressed);
+        }
+        if is_duplicate {
+            return Verdict::Skip(SkipReason::Duplicate);
+        }
+        Verdict::Mail(Message { row: row.number, recipient, fields: row.fields })
+    }
+}

@@ -1,0 +1,238 @@
+//! Reads the whole list before anything is sent, and makes every letter once to see that it can be made.
+//!
+//! One thread reads, the others check; few rows are in memory at a time, however long the list is.
+
+use crate::{
+    Input,
+    judge::{Judge, Verdict},
+    list::{self, List, Places},
+};
+use campaign::{Message, Mistake, SkipReason};
+use journal::Tally;
+use std::{
+    collections::BTreeMap,
+    ops::ControlFlow,
+    sync::{
+        Arc, Mutex, PoisonError,
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
+    thread,
+};
+
+/// Rows that go to a checking thread at once.
+const BATCH: usize = 128;
+
+/// How to preflight.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options {
+    /// Only the first so many rows. What comes of it is not enough to publish.
+    pub sample: Option<u64>,
+    /// How many rows that can't be mailed are listed; the others are counted. None: 100.
+    pub listed: Option<usize>,
+}
+
+/// What a look at the whole list found.
+#[derive(Debug, Clone)]
+pub struct Preflight {
+    /// What will become of the rows.
+    pub tally: Tally,
+    /// The first rows that can't be mailed, in the order of the list.
+    pub invalid: Vec<InvalidRow>,
+    /// Mistakes in the campaign that the list shows: columns that are used and missing.
+    pub mistakes: Vec<Mistake>,
+    /// The list's columns.
+    pub columns: Vec<String>,
+    /// The column with the addresses.
+    pub email_column: String,
+    /// Whether the whole list was read.
+    pub is_complete: bool,
+    /// Rows with a good address whose letter can't be made.
+    pub(crate) unmakeable: RowSet,
+}
+
+/// A row that can't be mailed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvalidRow {
+    /// Its number.
+    pub row: u64,
+    /// `offers.xlsx: sheet "Candidates" row 17`
+    pub place: String,
+    /// What is wrong with it and what to do.
+    pub why: String,
+}
+
+/// Why there is no result.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The list can't be read.
+    #[error(transparent)]
+    List(#[from] list::Error),
+    /// The caller stopped it.
+    #[error("stopped before the whole list was read")]
+    Stopped,
+}
+
+/// Looks at every row. Blocks; `progress` is called every few rows with how many were read, and may stop it.
+pub fn preflight(
+    input: &Input,
+    options: Options,
+    mut progress: impl FnMut(u64) -> ControlFlow<()>,
+) -> Result<Preflight, Error> {
+    let mut list = List::open(&input.list, &input.recipients)?;
+    let missing = if list.has_header() { input.letters.missing_columns(list.columns()) } else { Vec::new() };
+    let places = list.places().clone();
+    let findings = Findings::new(options.listed.unwrap_or(100));
+    // With a column missing every letter would fail for the same reason.
+    let threads = if missing.is_empty() { thread::available_parallelism().map_or(1, usize::from) } else { 0 };
+
+    let (mut tally, is_complete) = thread::scope(|scope| {
+        let (batches, waiting) = sync_channel(threads + 1);
+        let (findings, places, waiting) = (&findings, &places, Arc::new(Mutex::new(waiting)));
+        for _ in 0..threads {
+            let waiting = waiting.clone();
+            scope.spawn(move || check(input, &waiting, findings, places));
+        }
+        // So that sending fails, rather than waits for ever, should every checking thread panic.
+        drop(waiting);
+        let mut reading = Reading { input, findings, batches: (threads > 0).then_some(batches), options };
+        reading.read(&mut list, places, &mut progress)
+    })?;
+
+    let Found { listed, mut rows, .. } = findings.0.into_inner().unwrap_or_else(PoisonError::into_inner);
+    rows.sort_unstable();
+    tally.invalid += rows.len() as u64;
+    tally.published -= rows.len() as u64;
+    let mistakes = if list.has_header() { missing } else { input.letters.missing_columns(list.columns()) };
+    Ok(Preflight {
+        tally,
+        invalid: listed.into_values().collect(),
+        mistakes,
+        columns: list.columns().to_vec(),
+        email_column: list.email_column().to_owned(),
+        is_complete,
+        unmakeable: RowSet(rows),
+    })
+}
+
+/// The reading thread's part.
+struct Reading<'a> {
+    input: &'a Input,
+    findings: &'a Findings,
+    batches: Option<SyncSender<Vec<Message>>>,
+    options: Options,
+}
+
+impl Reading<'_> {
+    /// Reads the list; the tally as far as addresses tell, and whether the end was reached.
+    fn read(
+        &mut self,
+        list: &mut List,
+        places: &Places,
+        progress: &mut dyn FnMut(u64) -> ControlFlow<()>,
+    ) -> Result<(Tally, bool), Error> {
+        let mut judge = Judge::new(self.input, list.email_column());
+        let mut tally = Tally::default();
+        let mut batch = Vec::with_capacity(BATCH);
+        let is_complete = loop {
+            if self.options.sample.is_some_and(|sample| tally.total() >= sample) {
+                break false;
+            }
+            let Some(row) = list.next_row()? else { break true };
+            let (number, line) = (row.number, row.line);
+            match judge.judge(row) {
+                Verdict::Mail(message) => {
+                    tally.published += 1;
+                    batch.push(message);
+                }
+                Verdict::Skip(SkipReason::Duplicate) => tally.duplicate += 1,
+                Verdict::Skip(SkipReason::Suppressed) => tally.suppressed += 1,
+                Verdict::Skip(SkipReason::Invalid { why }) => {
+                    tally.invalid += 1;
+                    self.findings.list(number, || InvalidRow { row: number, place: places.number(number, line), why });
+                }
+            }
+            if batch.len() == BATCH {
+                self.hand_over(&mut batch);
+            }
+            if tally.total().is_multiple_of(BATCH as u64) && progress(tally.total()).is_break() {
+                return Err(Error::Stopped);
+            }
+        };
+        self.hand_over(&mut batch);
+        self.batches = None;
+        Ok((tally, is_complete))
+    }
+
+    fn hand_over(&self, batch: &mut Vec<Message>) {
+        let full = std::mem::replace(batch, Vec::with_capacity(BATCH));
+        if let Some(batches) = &self.batches {
+            // It fails only when every checking thread panicked, which the scope passes on.
+            drop(batches.send(full));
+        }
+    }
+}
+
+/// A checking thread.
+fn check(input: &Input, waiting: &Mutex<Receiver<Vec<Message>>>, findings: &Findings, places: &Places) {
+    loop {
+        let next = waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(batch) = next else { return };
+        for message in batch {
+            if let Err(error) = input.letters.check(&message) {
+                findings.unmakeable(message.row, || InvalidRow {
+                    row: message.row,
+                    place: places.number(message.row, None),
+                    why: error.to_string(),
+                });
+            }
+        }
+    }
+}
+
+/// What the threads find, together.
+struct Findings(Mutex<Found>);
+
+struct Found {
+    listed: BTreeMap<u64, InvalidRow>,
+    most: usize,
+    rows: Vec<u64>,
+}
+
+impl Findings {
+    fn new(most: usize) -> Self {
+        Self(Mutex::new(Found { listed: BTreeMap::new(), most, rows: Vec::new() }))
+    }
+
+    /// Lists a row if it is one of the first.
+    fn list(&self, row: u64, invalid: impl FnOnce() -> InvalidRow) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).list(row, invalid);
+    }
+
+    fn unmakeable(&self, row: u64, invalid: impl FnOnce() -> InvalidRow) {
+        let mut found = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        found.rows.push(row);
+        found.list(row, invalid);
+    }
+}
+
+impl Found {
+    fn list(&mut self, row: u64, invalid: impl FnOnce() -> InvalidRow) {
+        let is_early = self.listed.len() < self.most || self.listed.last_key_value().is_some_and(|(last, _)| row < *last);
+        if is_early && self.most > 0 {
+            self.listed.insert(row, invalid());
+            if self.listed.len() > self.most {
+                self.listed.pop_last();
+            }
+        }
+    }
+}
+
+/// Numbers of rows.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct RowSet(Vec<u64>);
+
+impl RowSet {
+    pub(crate) fn contains(&self, row: u64) -> bool {
+        self.0.binary_search(&row).is_ok()
+    }
+}

@@ -1,0 +1,78 @@
+//! Certificates for tests: an authority of the test's own, and server certificates that are good or bad in one way.
+
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
+use rustls::{
+    ServerConfig,
+    pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer},
+};
+use std::sync::Arc;
+
+/// A certificate authority made for one test.
+pub struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    root: CertificateDer<'static>,
+    pem: String,
+}
+
+impl Authority {
+    /// A new authority with a new key.
+    ///
+    /// # Panics
+    /// If the machine can't make keys.
+    #[expect(clippy::new_without_default, reason = "it makes a key, which is not a default value")]
+    pub fn new() -> Self {
+        let key = KeyPair::generate().expect("a key");
+        let mut params = CertificateParams::new(Vec::<String>::new()).expect("parameters");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, "Test authority");
+        let certificate = params.self_signed(&key).expect("a certificate");
+        Self { root: certificate.der().clone(), pem: certificate.pem(), issuer: Issuer::new(params, key) }
+    }
+
+    /// The authority's own certificate.
+    pub fn root(&self) -> CertificateDer<'static> {
+        self.root.clone()
+    }
+
+    /// The same as PEM, as `smtp.ca` takes it.
+    pub fn pem(&self) -> &str {
+        &self.pem
+    }
+
+    /// A server with a certificate for the given names (host names or IP addresses).
+    ///
+    /// # Panics
+    /// If a name is no name.
+    pub fn server(&self, names: &[&str]) -> Arc<ServerConfig> {
+        self.sign(Self::params(names))
+    }
+
+    /// A server whose certificate expired in 2001.
+    pub fn expired_server(&self, names: &[&str]) -> Arc<ServerConfig> {
+        let mut params = Self::params(names);
+        params.not_before = date_time_ymd(2000, 1, 1);
+        params.not_after = date_time_ymd(2001, 1, 1);
+        self.sign(params)
+    }
+
+    fn params(names: &[&str]) -> CertificateParams {
+        let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+        let mut params = CertificateParams::new(names).expect("names");
+        params.distinguished_name.push(DnType::CommonName, "Test server");
+        params
+    }
+
+    fn sign(&self, params: CertificateParams) -> Arc<ServerConfig> {
+        let key = KeyPair::generate().expect("a key");
+        let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("TLS versions")
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.der().clone()], key)
+            .expect("a server configuration");
+        Arc::new(config)
+    }
+}

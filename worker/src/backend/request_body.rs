@@ -1,0 +1,214 @@
+//! The body of an HTTP request: JSON whose string values are templates, or the mail itself.
+
+use super::Mail;
+use bytes::Bytes;
+use campaign::{Mistake, mistake::nearest};
+use letter::{Engine, Escape, Rows, Template, TemplateError};
+use minijinja::{
+    Value, context,
+    value::{Enumerator, Object},
+};
+use serde_json::{Map, Value as Json};
+use std::sync::Arc;
+
+/// The name under which templates find the mail itself.
+const MAIL: &str = "mail";
+
+/// A compiled body.
+pub(crate) struct RequestBody {
+    json: Node,
+    rows: Rows,
+    uses_raw: bool,
+}
+
+enum Node {
+    Text(Template),
+    Array(Vec<Node>),
+    Object(Vec<(String, Node)>),
+    Plain(Json),
+}
+
+impl RequestBody {
+    /// Compiles `body.template`, which stands at `place`.
+    ///
+    /// # Errors
+    /// JSON that is none, and every mistake in every template, with the JSON pointer (RFC 6901) of the value.
+    pub(crate) fn compile(template: &str, place: &str) -> Result<Self, Vec<Mistake>> {
+        let json: Json = serde_json::from_str(template).map_err(|error| {
+            vec![Mistake::new(place, format!("is not JSON: {error}. Placeholders stand within the quotes of a value"))]
+        })?;
+        let mut mistakes = Vec::new();
+        let json = Node::compile(&Engine::new(), json, place, "", &mut mistakes);
+        if mistakes.is_empty() {
+            Ok(Self { json, rows: Rows::default(), uses_raw: template.contains("raw") })
+        } else {
+            Err(mistakes)
+        }
+    }
+
+    /// The body for one mail.
+    pub(crate) fn render(&self, mail: Mail<'_>) -> Result<Bytes, TemplateError> {
+        let letter = mail.letter;
+        let raw = self.uses_raw.then(|| base64_simd::STANDARD.encode_to_string(mail.content));
+        let values = Value::from_object(Values {
+            row: self.rows.row(mail.fields),
+            mail: context! {
+                from => letter.from.to_string(),
+                to => letter.to.to_string(),
+                subject => letter.subject.as_str(),
+                text => letter.text.as_deref().unwrap_or_default(),
+                html => letter.html.as_deref().unwrap_or_default(),
+                messageId => letter.message_id.as_str(),
+                raw => raw.unwrap_or_default(),
+            },
+        });
+        Ok(Bytes::from(self.json.render(&values)?.to_string()))
+    }
+
+    /// Columns that it uses and the list lacks.
+    pub(crate) fn missing_columns(&self, columns: &[String], place: &str) -> Vec<Mistake> {
+        let mut missing = Vec::new();
+        self.json.for_each_text(&mut |template| {
+            for used in &template.usage().columns {
+                let known = |column: &String| *column == used.name || letter::row::normalised(column) == used.name;
+                if used.name != MAIL && !columns.iter().any(known) {
+                    let hint = nearest(&used.name, columns.iter().map(String::as_str));
+                    let hint = hint.map(|near| format!("; did you mean \"{near}\"?")).unwrap_or_default();
+                    missing.push(Mistake::new(place, format!("the list has no column \"{}\"{hint}", used.name)));
+                }
+            }
+        });
+        missing
+    }
+}
+
+impl Node {
+    fn compile(engine: &Engine, json: Json, place: &str, pointer: &str, mistakes: &mut Vec<Mistake>) -> Self {
+        match json {
+            Json::String(source) => match engine.compile(&source, Escape::None) {
+                Ok(template) => Self::Text(template),
+                Err(errors) => {
+                    let at = format!("{place} ({pointer})");
+                    mistakes.extend(errors.into_iter().map(|error| Mistake::new(at.as_str(), error.to_string())));
+                    Self::Plain(Json::Null)
+                }
+            },
+            Json::Array(items) => {
+                let item = |(index, item)| Self::compile(engine, item, place, &format!("{pointer}/{index}"), mistakes);
+                Self::Array(items.into_iter().enumerate().map(item).collect())
+            }
+            Json::Object(object) => {
+                let member = |(name, item): (String, Json)| {
+                    let node = Self::compile(engine, item, place, &format!("{pointer}/{name}"), mistakes);
+                    (name, node)
+                };
+                Self::Object(object.into_iter().map(member).collect())
+            }
+            plain => Self::Plain(plain),
+        }
+    }
+
+    /// A value can only become the content of a JSON string, so that it can't change the body's structure.
+    fn render(&self, values: &Value) -> Result<Json, TemplateError> {
+        Ok(match self {
+            Self::Text(template) => Json::String(template.render(values)?),
+            Self::Array(items) => Json::Array(items.iter().map(|item| item.render(values)).collect::<Result<_, _>>()?),
+            Self::Object(members) => {
+                let member = |(name, node): &(String, Self)| Ok((name.clone(), node.render(values)?));
+                Json::Object(members.iter().map(member).collect::<Result<Map<_, _>, TemplateError>>()?)
+            }
+            Self::Plain(json) => json.clone(),
+        })
+    }
+
+    fn for_each_text(&self, visit: &mut impl FnMut(&Template)) {
+        match self {
+            Self::Text(template) => visit(template),
+            Self::Array(items) => items.iter().for_each(|item| item.for_each_text(visit)),
+            Self::Object(members) => members.iter().for_each(|(_, node)| node.for_each_text(visit)),
+            Self::Plain(_) => {}
+        }
+    }
+}
+
+/// The row's columns and `mail`.
+#[derive(Debug)]
+struct Values {
+    row: Value,
+    mail: Value,
+}
+
+impl Object for Values {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        match key.as_str()? {
+            MAIL => Some(self.mail.clone()),
+            column => self.row.get_attr(column).ok().filter(|value| !value.is_undefined()),
+        }
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        Enumerator::Str(&[MAIL])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use campaign::{EmailAddress, Fields};
+    use letter::Letter;
+    use serde_json::json;
+
+    fn letter() -> Letter {
+        let address = |text| EmailAddress::parse(text).expect("an address");
+        Letter {
+            from: address("people@example.com"),
+            to: address("ann@example.org"),
+            message_id: "x.2@example.com".into(),
+            bytes: b"Subject: hi\r\n\r\nDear \"Ann\"\r\n".to_vec(),
+            subject: "hi".into(),
+            text: Some("Dear \"Ann\"\n".into()),
+            html: None,
+        }
+    }
+
+    fn rendered(template: &str, fields: &Json) -> Result<Json, String> {
+        let Json::Object(fields) = fields.clone() else { panic!("an object") };
+        let fields: Fields = fields;
+        let body = RequestBody::compile(template, "body").map_err(|mistakes| format!("{mistakes:?}"))?;
+        let letter = letter();
+        let content = Bytes::from(letter.bytes.clone());
+        let bytes = body.render(Mail { letter: &letter, content: &content, fields: &fields }).map_err(|error| error.to_string())?;
+        Ok(serde_json::from_slice(&bytes).expect("JSON"))
+    }
+
+    #[test]
+    fn every_string_is_a_template_over_the_row_and_the_mail_and_the_rest_stays() {
+        let template = r#"{"to": [{"email": "{{ mail.to }}", "name": "{{ Name }}"}], "n": 1, "text": "{{ mail.text }}", "raw": "{{ mail.raw }}", "html": "{{ mail.html }}"}"#;
+        let body = rendered(template, &json!({"Name": "Ann"})).expect("rendered");
+        let raw = base64_simd::STANDARD.encode_to_string(letter().bytes);
+        let expected = json!({"to": [{"email": "ann@example.org", "name": "Ann"}], "n": 1, "text": "Dear \"Ann\"\n", "raw": raw, "html": ""});
+        assert_eq!(body, expected);
+    }
+
+    #[test]
+    fn a_value_can_not_change_the_structure() {
+        let body = rendered(r#"{"name": "{{ Name }}"}"#, &json!({"Name": "\", \"bcc\": \"x"})).expect("rendered");
+        assert_eq!(body, json!({"name": "\", \"bcc\": \"x"}));
+    }
+
+    #[test]
+    fn mistakes_are_found_when_compiled_each_with_its_place() {
+        assert!(rendered("{", &json!({})).expect_err("no JSON").contains("is not JSON"));
+        let error = rendered(r#"{"a": {"b": "{{ x"}, "c": ["{% if %}"]}"#, &json!({})).expect_err("templates");
+        assert!(error.contains("(/a/b)") && error.contains("(/c/0)"), "{error}");
+    }
+
+    #[test]
+    fn a_column_that_the_list_lacks_is_found_before_and_never_empty() {
+        assert!(rendered(r#"{"a": "{{ Nmae }}"}"#, &json!({"Name": "Ann"})).is_err());
+        let body = RequestBody::compile(r#"{"a": "{{ Nmae }} {{ mail.to }}"}"#, "body").expect("compiled");
+        let mistakes = body.missing_columns(&["Name".to_owned()], "body");
+        assert_eq!(mistakes.len(), 1, "{mistakes:?}");
+        assert!(mistakes[0].message.contains("\"Nmae\"; did you mean \"Name\"?"), "{mistakes:?}");
+    }
+}

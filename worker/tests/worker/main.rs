@@ -1,0 +1,9 @@
+//! The worker as a whole: a journal with messages in it, backends that behave well and badly, and what becomes of each message.
+
+mod failover;
+mod http;
+mod outbox;
+mod outcomes;
+mod rates;
+mod stopping;
+mod support;

@@ -1,0 +1,77 @@
+//! The command line.
+
+use clap::{Args as ClapArgs, Parser, Subcommand};
+
+/// Tests, fuzzes and measures the project, and writes its generated files.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", max_term_width = 110)]
+pub(crate) struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) task: Task,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Task {
+    /// Install or build what the tests need, and run all of them.
+    Test(Test),
+    /// Run the fuzz targets for a while.
+    Fuzz(Fuzz),
+    /// Measure against the peers, side by side, and print the table of the README.
+    Bench(Bench),
+    /// Write crds/mailcampaigns.mailcampaign.io.yaml from the Rust types.
+    Crds,
+}
+
+/// `cargo xtask test`
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Examples:
+  cargo xtask test                       everything, as continuous integration does
+  cargo xtask test --only fmt,clippy     some of the steps
+  cargo xtask test --only tests e2e_     the tests whose name holds `e2e_`")]
+pub(crate) struct Test {
+    /// Only these steps.
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "STEP,…")]
+    pub(crate) only: Vec<crate::test::Step>,
+    /// Not these steps.
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "STEP,…", conflicts_with = "only")]
+    pub(crate) skip: Vec<crate::test::Step>,
+    /// Only tests whose name holds this.
+    pub(crate) name: Option<String>,
+}
+
+/// `cargo xtask fuzz`
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Examples:
+  cargo xtask fuzz                       every target for 10 seconds
+  cargo xtask fuzz docx --seconds 3600   one of them for an hour
+
+An input that fails is kept in fuzz/failures/TARGET; move it to fuzz/seeds/TARGET once it is mended, and it is a test for ever.")]
+pub(crate) struct Fuzz {
+    /// Which target; by default all.
+    pub(crate) target: Option<String>,
+    /// How long each runs.
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub(crate) seconds: u32,
+}
+
+/// `cargo xtask bench`
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Ours and the peer run in turn (A B A B …) on the same machine, and the medians are compared. Everything stays on 127.0.0.1.
+
+Examples:
+  cargo xtask bench                      every row of the table
+  cargo xtask bench --only docx,xlsx     some of them
+  cargo xtask bench --rounds 5           more patience")]
+pub(crate) struct Bench {
+    /// Only these rows of the table.
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "ROW,…")]
+    pub(crate) only: Vec<crate::bench::Row>,
+    /// How often ours and the peer run in turn.
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub(crate) rounds: usize,
+}

@@ -1,0 +1,82 @@
+//! `cargo xtask bench`: the table of the README. Each figure is taken beside a peer's in the same run, because only their ratio says something on
+//! another machine.
+
+mod campaigns;
+mod machine;
+mod measure;
+mod peers;
+mod rows;
+mod table;
+
+use crate::args::Bench as Options;
+use crate::command::{cargo, run as run_command, target_folder};
+use crate::needs;
+use anyhow::Result;
+use clap::ValueEnum;
+use std::path::PathBuf;
+
+/// A row of the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Row {
+    /// The SMTP client alone, against smtp-source.
+    Smtp,
+    /// A whole run of 50,000 recipients, against smtp-source.
+    Run,
+    /// The same with a Word letter each.
+    RunDocx,
+    /// Word letters, against docxtpl.
+    Docx,
+    /// Rows of a workbook, against openpyxl.
+    Xlsx,
+    /// Peak memory with 1,000,000 rows of CSV.
+    MemoryCsv,
+    /// Peak memory with 100,000 rows of a workbook.
+    MemoryXlsx,
+    /// From the start of the program to the first mail.
+    Start,
+}
+
+/// Where and with what the rows are measured.
+struct Bench {
+    /// The Python with the document libraries.
+    python: PathBuf,
+    /// For lists, templates and journals: on the same disk as the checkout, and gone afterwards.
+    folder: tempfile::TempDir,
+    /// How often ours and the peer run in turn.
+    rounds: usize,
+}
+
+/// Measures the chosen rows and prints the table. True if each figure is at least what it must be.
+pub(crate) fn run(options: &Options) -> Result<bool> {
+    needs::debian::ensure()?;
+    let python = needs::python::ensure()?;
+    build()?;
+    let scratch = target_folder().join("bench");
+    std::fs::create_dir_all(&scratch)?;
+    let bench = Bench { python, folder: tempfile::tempdir_in(scratch)?, rounds: options.rounds };
+    let mut lines = Vec::new();
+    for row in Row::value_variants() {
+        if options.only.is_empty() || options.only.contains(row) {
+            println!("== {}", row.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default());
+            lines.push(bench.measure(*row)?);
+        }
+    }
+    println!("\n{}", machine::description());
+    println!("\n{}", table::markdown(&lines));
+    Ok(lines.iter().all(table::Line::is_enough))
+}
+
+/// Builds what is measured, as it is shipped.
+fn build() -> Result<()> {
+    println!("building");
+    run_command(&mut cargo(["build", "--quiet", "--release", "--package", "cli"]))?;
+    for (package, example) in [("worker", "smtp_speed"), ("letter", "docx_speed"), ("producer", "list_speed")] {
+        run_command(&mut cargo(["build", "--quiet", "--release", "--package", package, "--example", example]))?;
+    }
+    Ok(())
+}
+
+/// A program that [`build`] made.
+fn built(name: &str) -> std::process::Command {
+    std::process::Command::new(target_folder().join("release").join(name))
+}

@@ -1,0 +1,122 @@
+//! `cargo xtask fuzz`: libFuzzer on the stable compiler, with the coverage instrumentation that LLVM brings.
+
+use crate::args::Fuzz as Options;
+use crate::command::{cargo, root, run as run_command, target_folder};
+use anyhow::{Context, Result, bail};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// What cargo-fuzz gives the compiler, but the sanitizers, which need a nightly one.
+const INSTRUMENTATION: &[&str] = &[
+    "-Cpasses=sancov-module",
+    "-Cllvm-args=-sanitizer-coverage-level=4",
+    "-Cllvm-args=-sanitizer-coverage-inline-8bit-counters",
+    "-Cllvm-args=-sanitizer-coverage-pc-table",
+    "-Cllvm-args=-sanitizer-coverage-trace-compares",
+];
+
+/// Set by [`build`] for the compiler that it names to cargo: this program.
+const AS_COMPILER: &str = "MAILCAMPAIGN_INSTRUMENT";
+
+/// Nothing that a list, a template or a server sends may cost more.
+const LIMITS: &[&str] = &["-timeout=10", "-rss_limit_mb=2048", "-max_len=65536"];
+
+/// Runs the chosen target, or all. True if no input failed.
+pub(crate) fn run(options: &Options) -> Result<bool> {
+    match &options.target {
+        None => run_each(options.seconds)?,
+        Some(target) => {
+            if !targets()?.contains(target) {
+                bail!("no fuzz target \"{target}\"; there are: {}", targets()?.join(", "));
+            }
+            run_one(&build()?, target, options.seconds)?;
+        }
+    }
+    Ok(true)
+}
+
+/// Runs every target for `seconds`, all of them even if one fails.
+pub(crate) fn run_each(seconds: u32) -> Result<()> {
+    let program = build()?;
+    let mut failed = Vec::new();
+    for target in targets()? {
+        if let Err(error) = run_one(&program, &target, seconds) {
+            println!("{target}: {error:#}");
+            failed.push(target);
+        }
+    }
+    if failed.is_empty() { Ok(()) } else { bail!("inputs that fail were found for: {}", failed.join(", ")) }
+}
+
+/// The targets are those that have seeds; a test of the fuzz crate holds both together.
+fn targets() -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(root().join("fuzz/seeds"))? {
+        names.push(entry?.file_name().to_string_lossy().into_owned());
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// Builds the program that holds all targets. Only the workspace's own crates are instrumented: their dependencies are those of the tests, built
+/// already.
+fn build() -> Result<PathBuf> {
+    let this_program = std::env::current_exe()?;
+    let mut command = cargo(["build", "--quiet", "--package", "fuzz", "--bin", "fuzz", "--features", "libfuzzer"]);
+    run_command(command.env("RUSTC_WORKSPACE_WRAPPER", this_program).env(AS_COMPILER, "1"))?;
+    // The next ordinary build replaces the program, so it is moved to where that can't reach it.
+    let (built, kept) = (target_folder().join("debug/fuzz"), folder()?.join("fuzz"));
+    std::fs::copy(&built, &kept).with_context(|| format!("{}: can't be copied", built.display()))?;
+    Ok(kept)
+}
+
+/// Where the program and what it finds are kept.
+fn folder() -> Result<PathBuf> {
+    let folder = target_folder().join("fuzz");
+    std::fs::create_dir_all(&folder).with_context(|| format!("{}: can't be made", folder.display()))?;
+    Ok(folder)
+}
+
+/// The compiler with its instrumentation, if cargo calls this program in its place.
+pub(crate) fn as_compiler() -> Option<Command> {
+    std::env::var_os(AS_COMPILER)?;
+    let mut arguments = std::env::args_os().skip(1);
+    let mut compiler = Command::new(arguments.next()?);
+    compiler.args(arguments).args(INSTRUMENTATION);
+    Some(compiler)
+}
+
+/// What is found stays between runs beside the build; only seeds and failures are in the source folder.
+fn run_one(program: &Path, target: &str, seconds: u32) -> Result<()> {
+    let fuzz = root().join("fuzz");
+    let (seeds, failures) = (fuzz.join("seeds").join(target), fuzz.join("failures").join(target));
+    let corpus = folder()?.join("corpus").join(target);
+    for folder in [&failures, &corpus] {
+        std::fs::create_dir_all(folder).with_context(|| format!("{}: can't be made", folder.display()))?;
+    }
+    println!("fuzzing {target} for {seconds} s");
+    let log = tempfile::tempfile()?;
+    let status = Command::new(program)
+        .env("FUZZ_TARGET", target)
+        .args([&corpus, &seeds])
+        .args(LIMITS)
+        .arg(format!("-max_total_time={seconds}"))
+        .arg(format!("-artifact_prefix={}/", failures.display()))
+        .stderr(log.try_clone()?)
+        .status()?;
+    let log = read_from_start(log)?;
+    if !status.success() {
+        println!("{log}");
+        bail!("an input that fails is in {}", failures.display());
+    }
+    println!("{}", log.lines().rev().find(|line| line.starts_with("Done ")).unwrap_or("ended without a count"));
+    Ok(())
+}
+
+fn read_from_start(mut file: std::fs::File) -> Result<String> {
+    use std::io::{Read, Seek};
+    let mut bytes = Vec::new();
+    file.rewind()?;
+    file.read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}

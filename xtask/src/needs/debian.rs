@@ -1,0 +1,86 @@
+//! Programs that Debian brings.
+
+use crate::command::{find_program, is_root, run, succeeds};
+use anyhow::{Result, bail};
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// A Debian package that tests use.
+struct Package {
+    name: &'static str,
+    is_there: fn() -> bool,
+}
+
+const PACKAGES: &[Package] = &[
+    Package { name: "postfix", is_there: || has("smtp-sink") && has("smtp-source") },
+    Package { name: "libreoffice-writer", is_there: || has("soffice") && has("lowriter") },
+    Package { name: "libreoffice-calc", is_there: || has("soffice") && has("localc") },
+    Package {
+        name: "fonts-dejavu-core",
+        is_there: || Path::new("/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf").is_file(),
+    },
+    Package { name: "poppler-utils", is_there: || has("pdftotext") },
+    Package { name: "g++", is_there: || has("c++") || has("g++") },
+    Package {
+        name: "python3-venv",
+        is_there: || succeeds(Command::new("python3").args(["-c", "import venv, ensurepip"])),
+    },
+];
+
+fn has(program: &str) -> bool {
+    find_program(program).is_some()
+}
+
+/// Installs the packages that are missing, or names them.
+pub(crate) fn ensure() -> Result<()> {
+    let missing = missing();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let names = missing.join(" ");
+    if !has("apt-get") {
+        bail!("the tests need programs that are not here; on Debian these packages bring them: {names}");
+    }
+    if !is_root() {
+        bail!(
+            "the tests need packages that are not installed. As root:\n  apt-get install --no-install-recommends {names}"
+        );
+    }
+    println!("installing {names}");
+    // Without an answer, postfix would set up a mail server: it is wanted for two of its programs only.
+    preseed("postfix postfix/main_mailer_type select No configuration\n")?;
+    if run(&mut apt(&["install"], &missing)).is_err() {
+        // The package lists may be old or empty, as in a fresh image.
+        run(&mut apt(&["update"], &[]))?;
+        run(&mut apt(&["install"], &missing))?;
+    }
+    match self::missing().join(" ") {
+        still if still.is_empty() => Ok(()),
+        still => bail!("installed, and yet not found: {still}"),
+    }
+}
+
+fn missing() -> Vec<&'static str> {
+    PACKAGES.iter().filter(|package| !(package.is_there)()).map(|package| package.name).collect()
+}
+
+fn apt(verb: &[&str], packages: &[&str]) -> Command {
+    let mut command = Command::new("apt-get");
+    command.args(["--quiet=2", "--yes", "--no-install-recommends"]).args(verb).args(packages).stdin(Stdio::null());
+    // RUNLEVEL=1 keeps a package's scripts from starting services.
+    command.env("DEBIAN_FRONTEND", "noninteractive").env("RUNLEVEL", "1");
+    command
+}
+
+fn preseed(answers: &str) -> Result<()> {
+    if !has("debconf-set-selections") {
+        return Ok(());
+    }
+    let mut child = Command::new("debconf-set-selections").stdin(Stdio::piped()).spawn()?;
+    if let Some(mut stdin) = child.stdin.take() {
+        stdin.write_all(answers.as_bytes())?;
+    }
+    child.wait()?;
+    Ok(())
+}
