@@ -7,11 +7,13 @@
 mod documents;
 mod download;
 mod hashes;
+mod inspection;
 mod list;
 mod lookup;
 mod references;
 
 pub use hashes::Hashes;
+pub use inspection::Inspection;
 pub use list::ListFile;
 
 use campaign::{CampaignUid, Contents, Mistake, ValidCampaign, rules};
@@ -41,14 +43,7 @@ impl Bundle {
     /// # Errors
     /// Every mistake in the file and in what it names, each with its place.
     pub async fn open(path: &Path) -> Result<Self, Vec<Mistake>> {
-        let file = path.to_owned();
-        let mut gathered = blocking(move || Gathered::read(&file)).await?;
-        if let Some((url, sha256)) = gathered.web_list() {
-            match download::fetch(&url, &sha256).await {
-                Ok(list) => gathered.list = Some(list),
-                Err(mistake) => gathered.mistakes.push(mistake),
-            }
-        }
+        let gathered = Gathered::of(path).await?;
         blocking(move || gathered.finish()).await
     }
 
@@ -67,23 +62,42 @@ async fn blocking<T: Send + 'static>(
 
 /// What was found so far, with every mistake so far.
 struct Gathered {
+    /// The resource as it was written.
     document: Value,
+    /// None: it has mistakes.
+    campaign: Option<ValidCampaign>,
+    /// Address and SHA-256 of a list from the web, if both are right.
+    web_list: Option<(String, String)>,
     contents: Contents,
     list: Option<ListFile>,
     mistakes: Vec<Mistake>,
 }
 
 impl Gathered {
+    /// Reads the file and everything it names.
+    async fn of(path: &Path) -> Result<Self, Vec<Mistake>> {
+        let file = path.to_owned();
+        let mut gathered = blocking(move || Self::read(&file)).await?;
+        if let Some((url, sha256)) = gathered.web_list.take() {
+            match download::fetch(&url, &sha256).await {
+                Ok(list) => gathered.list = Some(list),
+                Err(mistake) => gathered.mistakes.push(mistake),
+            }
+        }
+        Ok(gathered)
+    }
+
     /// Reads the file, judges it by the rules, and looks up what it refers to.
     fn read(file: &Path) -> Result<Self, Vec<Mistake>> {
         let documents = Documents::read(file)?;
         let directory = folder_of(file);
-        let mut gathered = Self {
-            mistakes: rules::check(&documents.campaign),
-            contents: Contents::in_directory(&directory),
-            list: None,
-            document: Value::Null,
+        let (campaign, mistakes) = match rules::parse(&documents.campaign) {
+            Ok(campaign) => (Some(campaign), Vec::new()),
+            Err(mistakes) => (None, mistakes),
         };
+        let web_list = web_list(&documents.campaign, &mistakes);
+        let contents = Contents::in_directory(&directory);
+        let mut gathered = Self { document: Value::Null, campaign, web_list, contents, list: None, mistakes };
         gathered.mistakes.extend_from_slice(&documents.mistakes);
         let lookup = Lookup::new(file, &directory, &documents);
         for reference in references::of(&documents.campaign) {
@@ -114,24 +128,22 @@ impl Gathered {
         Ok(())
     }
 
-    /// Address and SHA-256 of a list that is to be fetched, if both are right.
-    fn web_list(&self) -> Option<(String, String)> {
-        const PLACE: &str = "spec.recipients.source";
-        let http = self.document.pointer("/spec/recipients/source/http")?;
-        let is_right = !self.mistakes.iter().any(|mistake| mistake.place.starts_with(PLACE));
-        is_right.then(|| Some((http["url"].as_str()?.to_owned(), http["sha256"].as_str()?.to_owned())))?
-    }
-
     /// The bundle, if there is no mistake.
     fn finish(self) -> Result<Bundle, Vec<Mistake>> {
-        if !self.mistakes.is_empty() {
-            return Err(self.mistakes);
-        }
-        let campaign = rules::parse(&self.document)?;
+        let (Some(campaign), true) = (self.campaign, self.mistakes.is_empty()) else { return Err(self.mistakes) };
         let list = self.list.ok_or_else(|| vec![Mistake::new("spec.recipients.source", "is missing")])?;
         let hashes = Hashes::of(&campaign.spec, &self.contents, &list).map_err(|mistake| vec![mistake])?;
         Ok(Bundle { campaign, contents: self.contents, list, hashes })
     }
+}
+
+/// Address and SHA-256 of a list that is to be fetched, unless one of them is a mistake.
+fn web_list(campaign: &Value, mistakes: &[Mistake]) -> Option<(String, String)> {
+    let http = campaign.pointer("/spec/recipients/source/http")?;
+    if mistakes.iter().any(|mistake| mistake.place.starts_with("spec.recipients.source")) {
+        return None;
+    }
+    Some((http["url"].as_str()?.to_owned(), http["sha256"].as_str()?.to_owned()))
 }
 
 fn folder_of(file: &Path) -> PathBuf {

@@ -2,6 +2,7 @@
 
 use crate::failure::Failure;
 use crate::opened::Opened;
+use campaign::Mistake;
 use campaign::spec::OnInvalidRow;
 use journal::embedded::Embedded;
 use journal::{Checkpoint, Journal};
@@ -16,10 +17,10 @@ use worker::{Stop, StopLevel};
 const NAMED: usize = 20;
 
 /// Reads the whole list (or the first `sample` rows) and makes every letter. Dropping the future ends the reading.
-pub(crate) async fn preflight(input: &Arc<Input>, options: Options) -> Result<Preflight, Failure> {
+pub(crate) async fn preflight(input: &Arc<Input>, options: Options) -> Result<Preflight, Mistake> {
     let unwanted = Arc::new(AtomicBool::new(false));
     let guard = StopWhenDropped(Arc::clone(&unwanted));
-    let input = Arc::clone(input);
+    let (input, name) = (Arc::clone(input), input.list.display_name.clone());
     let reading = tokio::task::spawn_blocking(move || {
         producer::preflight(&input, options, |_| match unwanted.load(Ordering::Relaxed) {
             true => ControlFlow::Break(()),
@@ -30,8 +31,9 @@ pub(crate) async fn preflight(input: &Arc<Input>, options: Options) -> Result<Pr
     drop(guard);
     match result {
         Ok(Ok(preflight)) => Ok(preflight),
-        Ok(Err(error @ (PreflightError::List(_) | PreflightError::Stopped))) => Err(Failure::bad_input(error.to_string())),
-        Err(panic) => Err(Failure::bad_input(format!("reading the list failed: {panic}"))),
+        Ok(Err(PreflightError::List(error))) => Err(Mistake::new(error.place, error.problem.to_string())),
+        Ok(Err(PreflightError::Stopped)) => Err(Mistake::new(name, "stopped before the whole list was read")),
+        Err(panic) => Err(Mistake::new(name, format!("reading it failed: {panic}"))),
     }
 }
 
@@ -45,7 +47,8 @@ impl Drop for StopWhenDropped {
 
 /// A preflight that lets the campaign begin. Names the rows that can't be mailed.
 pub(crate) async fn preflight_for_run(opened: &Opened) -> Result<Preflight, Failure> {
-    let preflight = preflight(&opened.input, Options { sample: None, listed: Some(NAMED) }).await?;
+    let options = Options { sample: None, listed: Some(NAMED) };
+    let preflight = preflight(&opened.input, options).await.map_err(|mistake| Failure::mistakes(&[mistake]))?;
     if !preflight.mistakes.is_empty() {
         return Err(Failure::mistakes(&preflight.mistakes));
     }

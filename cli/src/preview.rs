@@ -5,7 +5,7 @@ use crate::failure::Failure;
 use crate::opened::Opened;
 use campaign::Message;
 use jiff::Timestamp;
-use mail_parser::{MessageParser, MimeHeaders};
+use letter::{Document, RenderError};
 use producer::List;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -14,10 +14,10 @@ use std::process::ExitCode;
 pub(crate) async fn preview(args: &Preview) -> Result<ExitCode, Failure> {
     let opened = Opened::open(&args.file, None).await?;
     let message = message_of_row(&opened, args.row)?;
-    let letter = opened.letters.render(&message, Timestamp::now()).map_err(|error| {
-        Failure::bad_input(format!("row {}: {error}", args.row))
-    })?;
-    let written = write_files(&args.out, args.row, &letter.bytes)
+    let unmade = |error: RenderError| Failure::bad_input(format!("row {}: {error}", args.row));
+    let letter = opened.letters.render(&message, Timestamp::now()).map_err(unmade)?;
+    let documents = opened.letters.documents(&message).map_err(unmade)?;
+    let written = write_files(&args.out, args.row, &letter.bytes, &documents)
         .map_err(|error| Failure::bad_input(format!("{}: {error}", args.out.display())))?;
     for path in written {
         crate::say(&format!("{}\n", path.display()));
@@ -48,16 +48,14 @@ fn message_of_row(opened: &Opened, wanted: u64) -> Result<Message, Failure> {
     )))
 }
 
-fn write_files(folder: &Path, row: u64, mail: &[u8]) -> std::io::Result<Vec<PathBuf>> {
+fn write_files(folder: &Path, row: u64, mail: &[u8], documents: &[Document]) -> std::io::Result<Vec<PathBuf>> {
     std::fs::create_dir_all(folder)?;
     let path = folder.join(format!("row-{row}.eml"));
     std::fs::write(&path, mail)?;
     let mut written = vec![path];
-    let parsed = MessageParser::new().parse(mail);
-    for (part, number) in parsed.iter().flat_map(mail_parser::Message::attachments).zip(1..) {
-        let name = part.attachment_name().and_then(|name| Path::new(name).file_name()?.to_str());
-        let path = folder.join(name.map_or_else(|| format!("attachment-{number}"), str::to_owned));
-        std::fs::write(&path, part.contents())?;
+    for document in documents {
+        let path = folder.join(&document.name);
+        std::fs::write(&path, &document.bytes)?;
         written.push(path);
     }
     Ok(written)

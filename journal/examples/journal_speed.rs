@@ -72,7 +72,9 @@ async fn publish(journal: &Embedded, rows: u64) -> Result<(), Error> {
     while checkpoint.next_row < rows + 2 {
         let end = (checkpoint.next_row + CHUNK).min(rows + 2);
         let entries: Vec<Entry> = (checkpoint.next_row..end).filter_map(message).map(Entry::Message).collect();
-        entries.iter().for_each(|entry| checkpoint.tally.add(entry));
+        for entry in &entries {
+            checkpoint.tally.add(entry);
+        }
         checkpoint = Checkpoint { next_row: end, done: end == rows + 2, ..checkpoint };
         publisher.publish(entries, checkpoint).await?;
     }
@@ -144,7 +146,7 @@ impl Meter {
     }
 
     fn report(&self, what: &str, rows: u64) -> std::io::Result<()> {
-        let (wall, cpu) = (self.wall.elapsed().as_secs_f64(), (cpu_time() - self.cpu).as_secs_f64());
+        let (wall, cpu) = (self.wall.elapsed().as_secs_f64(), cpu_time().saturating_sub(self.cpu).as_secs_f64());
         let rows_f = rows as f64;
         let bytes = (written() - self.written) as f64 / rows_f;
         writeln!(

@@ -1,11 +1,19 @@
 //! The durable log between producer and worker: for every row of the list, the message and what became of it.
 //!
-//! The traits here are the specification; [`conformance`] is the same as tests, and every implementation passes it. What holds for all:
+//! The traits here are the specification; `conformance` (a feature) is the same as tests, and every implementation passes it. What holds for all:
 //! - A campaign's content is pinned once ([`Journal::pin`]); who has other bytes is refused.
 //! - Publishing is exactly once: a chunk and the checkpoint behind it are one transaction, and a new publisher fences the one before.
 //! - Claim, then send, then settle: only [`Worker::commit`] makes a [`Claimed`], and it does so after the claim is durable.
-//! - A claim without a settlement, its owner gone, is *unknown*: found by the next owner and handled by [`OnUnknown`], never taken as new.
-//! - The counts are those of a committed state and always balance.
+//! - A claim without a settlement, its owner gone, is *unknown*: shown as such from then on, found by the next owner and handled by
+//!   [`OnUnknown`], never taken as new.
+//! - A row counts as what its latest settlement says, and as pending while it has none. Neither a claim nor [`campaign::Outcome::Released`] nor a
+//!   deferral for pacing is a settlement: a row that is tried a second time counts as deferred until the second result is there.
+//! - A settled [`campaign::Outcome::Unknown`] stays until a person decides ([`Command`]): a worker that is to resend what it lost sight of
+//!   settles it as deferred.
+//! - The counts are those of a committed state, they always balance, and [`Journal::rows`] adds up to them. A call that failed changed nothing.
+//!
+//! The futures are to be awaited to their end: a call that is dropped in the middle may have happened, and its rows are then nobody's
+//! until the next worker.
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
@@ -41,7 +49,8 @@ pub trait Journal: Clone + Send + Sync + 'static {
     fn publisher(&self, shard: u32) -> impl Future<Output = Result<Self::Publisher, Error>> + Send;
 
     /// Becomes a worker. Rows that a dead owner had claimed are taken over as unknown: with `Resend` they are queued again (the attempt counts),
-    /// with `Hold` they are settled as [`campaign::Outcome::Unknown`] and wait for a person.
+    /// with `Hold` they are settled as [`campaign::Outcome::Unknown`] and wait for a person. Only after [`Journal::pin`]. A journal whose worker
+    /// owns the whole campaign refuses a second one while the first is there.
     fn worker(&self, options: WorkerOptions) -> impl Future<Output = Result<Self::Worker, Error>> + Send;
 
     /// The account as of the last commit. A failure is an error, never zero.
@@ -53,7 +62,7 @@ pub trait Journal: Clone + Send + Sync + 'static {
     /// The states of at most `limit` rows from `from_row` on, by ascending row: published ones and skipped ones.
     fn rows(&self, from_row: u64, limit: usize) -> impl Future<Output = Result<Vec<RowState>, Error>> + Send;
 
-    /// A person's decision. A repeated or stale one does nothing; returns how many rows it changed.
+    /// A person's decision, with a worker going or not. A repeated or stale one does nothing; returns how many rows it changed.
     fn command(&self, command: Command) -> impl Future<Output = Result<u64, Error>> + Send;
 
     /// Why sending is paused, if it is. Kept until [`Command::Resume`].
@@ -65,10 +74,12 @@ pub trait Publisher: Send + 'static {
     /// How far the shard has come, as of the last commit of this or an earlier publisher.
     fn checkpoint(&self) -> &Checkpoint;
 
-    /// Commits entries and the checkpoint behind them as one transaction. `checkpoint.done` marks the shard as published.
+    /// Commits entries and the checkpoint behind them as one transaction. The entries' rows ascend, none below the last checkpoint's `next_row` and
+    /// all below the new one's; its tally is the last one plus the entries. `checkpoint.done` marks the shard as published.
     ///
     /// # Errors
-    /// [`Error::Fenced`] once a newer publisher has the shard: nothing was written, stop.
+    /// [`Error::Fenced`] once a newer publisher has the shard: nothing was written, stop. [`Error::OutOfTurn`] for a chunk that doesn't follow on.
+    /// [`Error::DiskFull`]: nothing was written; the same call may be made again.
     fn publish(
         &mut self,
         entries: Vec<Entry>,
@@ -80,15 +91,21 @@ pub trait Publisher: Send + 'static {
 pub trait Worker: Send + 'static {
     /// Rows that may be claimed at `now`, at most `max`: due deferred ones first, then new ones in the order of the list. A row is handed out once,
     /// until it is claimed or deferred by a commit and due again; rows handed out and never committed are handed out by the next worker.
+    /// None while the campaign is paused.
     fn take(&mut self, max: usize, now: Timestamp) -> impl Future<Output = Result<Vec<Queued>, Error>> + Send;
 
     /// Commits one transaction: what was finished, what is deferred for pacing, and what is claimed. Only the returned rows may be sent.
+    /// A settlement for a row that is not claimed at that attempt comes twice or too late: it is logged and ignored.
+    ///
+    /// # Errors
+    /// [`Error::OutOfTurn`] if a row to claim or to defer was not handed out by [`Worker::take`]; [`Error::Fenced`] once another owns the rows;
+    /// [`Error::DiskFull`]. After any of them nothing was written, and the same tick may be committed again.
     fn commit(&mut self, tick: Tick) -> impl Future<Output = Result<Vec<Claimed>, Error>> + Send;
 
     /// The account as of the last commit.
     fn counts(&self) -> Counts;
 
-    /// When the next deferred row is due.
+    /// When the next waiting row is due that is not handed out; it may be past already.
     fn next_due(&self) -> Option<Timestamp>;
 
     /// Whether everything was published and nothing is left to claim, now or later. Claimed rows still being sent do not count as left.

@@ -42,7 +42,7 @@ impl Pin {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Checkpoint {
-    /// Every row below this number is in the journal.
+    /// Every row of the shard below this number is in the journal.
     pub next_row: u64,
     /// What they were.
     pub tally: Tally,
@@ -116,7 +116,7 @@ pub struct Queued {
     pub message: Message,
     /// Which attempt this would be, from 1.
     pub attempt: u32,
-    /// When the first attempt was claimed; none if this is the first.
+    /// When the first attempt was claimed, for the age; none if this is the first, or the first after a person's decision ([`crate::Command`]).
     pub first_attempt: Option<Timestamp>,
 }
 
@@ -142,7 +142,7 @@ impl Claimed {
         self.queued.attempt
     }
 
-    /// When the first attempt was claimed; none if this is the first.
+    /// See [`Queued::first_attempt`].
     pub fn first_attempt(&self) -> Option<Timestamp> {
         self.queued.first_attempt
     }
@@ -159,7 +159,7 @@ pub struct Tick {
     pub paced: Vec<(Queued, Timestamp)>,
     /// When the tick happens.
     pub at: Timestamp,
-    /// Pause the campaign from now on, with the reason.
+    /// Pause the campaign from now on, with the reason; an earlier pause keeps its own. What is claimed may still be sent and settled.
     pub pause: Option<String>,
 }
 
@@ -175,7 +175,7 @@ pub struct Paused {
 /// A person's decision about rows of the journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
-    /// Unknown rows (all, or the given ones) are queued again, with the same Message-ID.
+    /// Unknown rows (all, or the given ones) are queued again, with the same Message-ID. Their attempts count on, their age begins anew.
     ResendUnknown {
         /// None: all.
         rows: Option<Vec<u64>>,
@@ -187,7 +187,8 @@ pub enum Command {
         /// When it was decided.
         at: Timestamp,
     },
-    /// A pause ends; the refused rows are queued again, for the sender has been mended.
+    /// A pause ends, if there is one; the refused rows are queued again, for the sender has been mended. Their attempts count on, their age
+    /// begins anew.
     Resume,
 }
 
@@ -196,7 +197,8 @@ pub enum Command {
 pub enum RowState {
     /// It became no message.
     Skipped(Skipped),
-    /// Published, with its latest settlement; none while it is new or claimed for the first time by a live worker.
+    /// Published, with its latest settlement; none while it is new, claimed for the first time by a live worker, or queued again by a person.
+    /// A claim whose owner is gone shows as unknown.
     Message {
         /// The row's number.
         row: u64,

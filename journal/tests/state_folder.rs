@@ -1,8 +1,9 @@
 //! The state folder: what may lie in it, and beginning anew.
 
-use journal::conformance::account;
+use campaign::{Fields, Message, spec::OnUnknown};
+use journal::conformance::{account, after};
 use journal::embedded::Embedded;
-use journal::{Error, Journal, Pin, WorkerOptions};
+use journal::{Entry, Error, Journal, Pin, Publisher, Tick, Worker, WorkerOptions};
 use std::path::Path;
 
 async fn pin(journal: &Embedded, destination: &str) -> Result<(), Error> {
@@ -102,8 +103,50 @@ async fn a_reader_changes_nothing() {
     let reader = Embedded::open_read_only(dir.path()).expect("opened");
     assert!(matches!(pin(&reader, "outbox").await, Err(Error::OutOfTurn(_))));
     assert!(matches!(reader.publisher(0).await, Err(Error::OutOfTurn(_))));
-    let options = WorkerOptions { on_unknown: campaign::spec::OnUnknown::Resend, now: jiff::Timestamp::UNIX_EPOCH };
+    let options = WorkerOptions { on_unknown: OnUnknown::Resend, now: jiff::Timestamp::UNIX_EPOCH };
     assert!(matches!(reader.worker(options).await, Err(Error::OutOfTurn(_))));
     assert!(matches!(reader.command(journal::Command::Resume).await, Err(Error::OutOfTurn(_))));
     account(&reader).await;
+}
+
+#[tokio::test]
+async fn a_claim_is_shown_as_unknown_once_its_owner_is_gone_and_not_before() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let journal = Embedded::open(dir.path()).expect("made");
+    pin(&journal, "outbox").await.expect("pinned");
+    let recipient = campaign::EmailAddress::parse("person@example.com").expect("an address");
+    let message = |row| Entry::Message(Message { row, recipient: recipient.clone(), fields: Fields::new() });
+    let entries: Vec<Entry> = (2..5).map(message).collect();
+    let mut publisher = journal.publisher(0).await.expect("a publisher");
+    let checkpoint = after(publisher.checkpoint(), &entries, true);
+    publisher.publish(entries, checkpoint).await.expect("published");
+    let now = jiff::Timestamp::UNIX_EPOCH;
+    let mut worker = journal.worker(WorkerOptions { on_unknown: OnUnknown::Hold, now }).await.expect("a worker");
+    let claims = worker.take(2, now).await.expect("taken");
+    worker.commit(Tick { claims, at: now, ..Tick::default() }).await.expect("committed");
+
+    let reader = Embedded::open_read_only(dir.path()).expect("opened");
+    assert_eq!(account(&reader).await.pending, 3);
+    let killed = tempfile::tempdir().expect("a folder");
+    for name in ["journal.db", "journal.db-wal", "lock"] {
+        std::fs::copy(dir.path().join(name), killed.path().join(name)).expect("copied");
+    }
+    let reader = Embedded::open_read_only(killed.path()).expect("opened");
+    assert_eq!(account(&reader).await.unknown, 2);
+}
+
+#[tokio::test]
+async fn a_journal_is_set_aside_whole_while_somebody_reads_it() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let journal = Embedded::open(dir.path()).expect("made");
+    pin(&journal, "first").await.expect("pinned");
+    let reader = Embedded::open_read_only(dir.path()).expect("opened");
+    account(&reader).await;
+    drop(journal);
+    assert!(dir.path().join("journal.db-wal").exists(), "the reader keeps it there");
+    Embedded::set_aside(dir.path()).expect("set aside").expect("there was one");
+    assert!(!dir.path().join("journal.db-wal").exists(), "a new journal must not find it");
+    let journal = Embedded::open(dir.path()).expect("a new one");
+    assert_eq!(journal.pinned().await.expect("read"), None);
+    assert_eq!(reader.pinned().await.expect("read").expect("pinned").destination, "first");
 }

@@ -1,6 +1,6 @@
 //! How many documents a second the DOCX merge makes: `docx_speed TEMPLATE.docx [SECONDS [THREADS]]`.
 //!
-//! The template may use any columns: each gets a text that differs by document. Prints one line of JSON.
+//! Each column that the template uses gets a text that differs by document (so none may be written as a date or number). Prints one line of JSON.
 
 use letter::{Engine, Rows, docx::DocxTemplate};
 use serde_json::{Map, Value, json};
@@ -23,8 +23,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let start = Instant::now();
     let made = std::thread::scope(|scope| {
         let workers: Vec<_> = (0..threads).map(|_| scope.spawn(|| make(&template, &columns, time))).collect();
-        workers.into_iter().map(|worker| worker.join().unwrap_or((0, 0))).collect::<Vec<_>>()
-    });
+        let joined =
+            workers.into_iter().map(|worker| worker.join().unwrap_or_else(|_| Err("a thread ended early".to_owned())));
+        joined.collect::<Result<Vec<_>, String>>()
+    })?;
     let seconds = start.elapsed().as_secs_f64();
     let (documents, octets) = made.iter().fold((0, 0), |sum, made| (sum.0 + made.0, sum.1 + made.1));
     let result = json!({
@@ -39,7 +41,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// Documents for one row after the other until the time is over: how many, and their octets.
-fn make(template: &DocxTemplate, columns: &[&str], time: Duration) -> (u32, u64) {
+fn make(template: &DocxTemplate, columns: &[&str], time: Duration) -> Result<(u32, u64), String> {
     let rows = Rows::default();
     let start = Instant::now();
     let (mut documents, mut octets) = (0, 0);
@@ -47,12 +49,12 @@ fn make(template: &DocxTemplate, columns: &[&str], time: Duration) -> (u32, u64)
         for _ in 0..50 {
             let fields: Map<String, Value> =
                 columns.iter().map(|&column| (column.to_owned(), json!(format!("{column} <{documents}>")))).collect();
-            let Ok(document) = template.render(&rows.row(&fields)) else { return (0, 0) };
+            let document = template.render(&rows.row(&fields)).map_err(|error| error.to_string())?;
             octets += document.len() as u64;
             documents += 1;
         }
     }
-    (documents, octets)
+    Ok((documents, octets))
 }
 
 #[expect(clippy::print_stdout, reason = "the figures are what this program is for")]

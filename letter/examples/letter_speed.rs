@@ -1,4 +1,4 @@
-//! Letters a second from one thread: `cargo run --release -p letter --example letter_speed [letters]`.
+//! Letters a second from one thread: `cargo run --release -p letter --example letter_speed [letters [case]]`.
 //!
 //! A mail of text and HTML of 4 KB together, as the campaign's benchmark sends it; then the same in a script that must be encoded, and with a
 //! file for all. CPU time per letter, from the process's own clock.
@@ -13,6 +13,7 @@ use std::{collections::BTreeMap, time::Instant};
 
 fn main() -> Result<(), String> {
     let letters: u64 = std::env::args().nth(1).and_then(|count| count.parse().ok()).unwrap_or(50_000);
+    let only = std::env::args().nth(2).unwrap_or_default();
     let key = KeyRef { name: "offers".to_owned(), key: "handbook.pdf".to_owned() };
     let file = ContentRef { config_map: Some(key.clone()), secret: None };
     let mut contents = Contents::default();
@@ -25,6 +26,9 @@ fn main() -> Result<(), String> {
         ("the same in Chinese", "职位", vec![]),
         ("with a file of 37 KB", "position", vec![attachment]),
     ] {
+        if !what.contains(&only) {
+            continue;
+        }
         let spec = message_spec(word, attachments);
         let compiled = Letters::compile(&spec, CampaignUid(uuid()), &contents).map_err(|mistakes| format!("{mistakes:?}"))?;
         measure(what, &compiled, letters)?;

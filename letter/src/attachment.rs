@@ -11,17 +11,20 @@ use crate::{
     template::{Engine, Escape},
 };
 use campaign::{Contents, Fields, Mistake, spec};
-use lettre::message::{Body, SinglePart, header as fields};
+use lettre::message::header::{ContentDisposition, ContentTransferEncoding, ContentType, Headers};
 use minijinja::Value;
 use std::{
     fs::File,
-    io::{self, Read},
+    io::{self, Read, Write},
     path::{Component, Path, PathBuf},
     sync::Arc,
 };
 
 /// Largest attachment, in octets: more than most servers take.
 const MAX_SIZE: u64 = 25 * 1024 * 1024;
+
+/// Octets for the fields of one, about.
+const ROOM: usize = 512;
 
 /// A compiled attachment.
 pub(crate) struct Attachment {
@@ -31,10 +34,10 @@ pub(crate) struct Attachment {
 }
 
 enum Content {
-    /// Merged for each recipient.
-    Docx(Box<DocxTemplate>),
+    /// Merged for each recipient. Its front is the same in every document: `front` is that, encoded, in whole lines, of `front_size` octets.
+    Docx { template: Box<DocxTemplate>, front: Vec<u8>, front_size: usize },
     /// The same for all; encoded once.
-    File { bytes: Arc<[u8]>, encoded: Body },
+    File { bytes: Arc<[u8]>, encoded: Vec<u8> },
     /// A file for each recipient, in a folder (canonical).
     Each { folder: PathBuf, path: Slot },
 }
@@ -60,21 +63,41 @@ impl Attachment {
     pub(crate) fn check(&self, row: &Value, fields: &Fields) -> Result<(), RenderError> {
         self.file_name.render(row, fields)?;
         match &self.content {
-            Content::Docx(template) => template.check(row).map_err(|error| self.refuse("docx", error)),
+            Content::Docx { template, .. } => template.check(row).map_err(|error| self.refuse("docx", error)),
             Content::File { .. } => Ok(()),
             Content::Each { folder, path } => located(folder, path, row, fields).map(drop),
         }
     }
 
-    /// The part of the mail.
-    pub(crate) fn part(&self, row: &Value, fields: &Fields) -> Result<SinglePart, RenderError> {
+    /// Appends it as a part of the mail.
+    pub(crate) fn write(&self, row: &Value, fields: &Fields, out: &mut Vec<u8>) -> Result<(), RenderError> {
         let name = self.name(row, fields)?;
-        let encoded = match &self.content {
-            Content::File { encoded, .. } => encoded.clone(),
-            _ => body::file(&self.bytes(row, fields)?),
-        };
-        let media_type = fields::ContentType::parse(header::media_type(&name)).map_err(|error| self.file_name.refuse(error.to_string()))?;
-        Ok(SinglePart::builder().content_type(media_type).header(fields::ContentDisposition::attachment(&name)).body(encoded))
+        let media_type = ContentType::parse(header::media_type(&name)).map_err(|error| self.file_name.refuse(error.to_string()))?;
+        let mut headers = Headers::with_capacity(3);
+        headers.set(media_type);
+        headers.set(ContentTransferEncoding::Base64);
+        headers.set(ContentDisposition::attachment(&name));
+        write!(out, "{headers}\r\n").map_err(|error| self.file_name.refuse(error.to_string()))?;
+        match &self.content {
+            Content::File { encoded, .. } => out.extend_from_slice(encoded),
+            Content::Docx { front, front_size, .. } => {
+                let document = self.bytes(row, fields)?;
+                out.extend_from_slice(front);
+                body::base64(&document[*front_size..], out);
+            }
+            Content::Each { .. } => body::base64(&self.bytes(row, fields)?, out),
+        }
+        out.extend_from_slice(b"\r\n");
+        Ok(())
+    }
+
+    /// About how many octets it adds to a mail, as far as is known beforehand.
+    pub(crate) fn size(&self) -> usize {
+        match &self.content {
+            Content::File { encoded, .. } => encoded.len() + ROOM,
+            Content::Docx { front, .. } => front.len() + 8 * ROOM,
+            Content::Each { .. } => ROOM,
+        }
     }
 
     /// Its name and octets, not encoded.
@@ -88,7 +111,7 @@ impl Attachment {
 
     fn bytes(&self, row: &Value, fields: &Fields) -> Result<Vec<u8>, RenderError> {
         match &self.content {
-            Content::Docx(template) => template.render(row).map_err(|error| self.refuse("docx", error)),
+            Content::Docx { template, .. } => template.render(row).map_err(|error| self.refuse("docx", error)),
             Content::File { bytes, .. } => Ok(bytes.to_vec()),
             Content::Each { folder, path } => {
                 let file = located(folder, path, row, fields)?;
@@ -101,7 +124,7 @@ impl Attachment {
     pub(crate) fn missing(&self, columns: &Columns<'_>) -> Vec<Mistake> {
         let mut mistakes = self.file_name.missing(columns);
         match &self.content {
-            Content::Docx(template) => mistakes.extend(self.missing_in(template, columns)),
+            Content::Docx { template, .. } => mistakes.extend(self.missing_in(template, columns)),
             Content::File { .. } => {}
             Content::Each { path, .. } => mistakes.extend(path.missing(columns)),
         }
@@ -137,16 +160,21 @@ impl Content {
             (Some(docx), None, None) => {
                 let bytes = found(&format!("{place}.docx"), docx, contents)?;
                 let mistake = |error: crate::docx::Error| Mistake::new(format!("{place}.docx"), error.to_string());
-                DocxTemplate::compile(&bytes, engine)
-                    .map(|template| Self::Docx(Box::new(template)))
-                    .map_err(|errors| errors.into_iter().map(mistake).collect())
+                let template = DocxTemplate::compile(&bytes, engine)
+                    .map_err(|errors| errors.into_iter().map(mistake).collect::<Vec<_>>())?;
+                let front_size = template.front().len() / body::OCTETS_A_LINE * body::OCTETS_A_LINE;
+                let mut front = encoded(&template.front()[..front_size]);
+                if front_size > 0 {
+                    front.extend_from_slice(b"\r\n");
+                }
+                Ok(Self::Docx { template: Box::new(template), front, front_size })
             }
             (None, Some(file), None) => {
                 let bytes = found(&format!("{place}.file"), file, contents)?;
                 if bytes.len() as u64 > MAX_SIZE {
                     return Err(vec![Mistake::new(format!("{place}.file"), too_large(bytes.len() as u64))]);
                 }
-                let encoded = body::file(&bytes);
+                let encoded = encoded(&bytes);
                 Ok(Self::File { bytes, encoded })
             }
             (None, None, Some(each)) => {
@@ -164,6 +192,12 @@ impl Content {
             _ => Err(vec![Mistake::new(place, "give exactly one of docx, file and each")]),
         }
     }
+}
+
+fn encoded(bytes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    body::base64(bytes, &mut out);
+    out
 }
 
 fn found(place: &str, reference: &spec::ContentRef, contents: &Contents) -> Result<Arc<[u8]>, Vec<Mistake>> {

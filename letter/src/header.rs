@@ -70,7 +70,7 @@ fn encoded_words(value: &str) -> String {
 /// The From or Reply-To field of a mailbox.
 pub(crate) fn mailbox(name: HeaderName, mailbox: &campaign::Mailbox) -> HeaderValue {
     let address = mailbox.address.to_string();
-    let display_name = mailbox.name.as_deref().map(unquoted).filter(|name| !name.is_empty());
+    let display_name = mailbox.name.as_deref().map(|name| flat(name).into_owned()).filter(|name| !name.is_empty());
     let encoded = match display_name {
         None => address.clone(),
         Some(name) if is_ordinary(&name) => lettre_mailbox(name, &mailbox.address),
@@ -87,17 +87,6 @@ fn lettre_mailbox(name: String, address: &EmailAddress) -> String {
     headers.insert_raw(value);
     let field = headers.to_string();
     field.strip_prefix("Reply-To: ").unwrap_or(&field).trim_end().to_owned()
-}
-
-/// A display name without the quotes of RFC 5322 §3.2.4, flat.
-fn unquoted(name: &str) -> String {
-    let Some(quoted) = name.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) else { return flat(name).into_owned() };
-    let mut text = String::with_capacity(quoted.len());
-    let mut chars = quoted.chars();
-    while let Some(char) = chars.next() {
-        text.extend(if char == '\\' { chars.next() } else { Some(char) });
-    }
-    flat(&text).into_owned()
 }
 
 /// The name of a field, if it is one (RFC 5322 §2.2).

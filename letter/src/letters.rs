@@ -65,11 +65,13 @@ impl Letters {
     pub fn compile(spec: &MessageSpec, uid: CampaignUid, contents: &Contents) -> Result<Self, Vec<Mistake>> {
         let from = Mailbox::parse(&spec.from).map_err(|error| vec![Mistake::new("spec.message.from", error.to_string())]);
         match (from, Slots::compile(spec, contents)) {
-            (Ok(from), Ok(slots)) => {
-                Ok(Self { uid, frame: Frame::new(&from), from: from.address, slots, rows: Rows::default() })
-            }
+            (Ok(from), Ok(slots)) => Ok(Self::of(uid, from, slots)),
             (from, slots) => Err([from.err(), slots.err()].into_iter().flatten().flatten().collect()),
         }
+    }
+
+    pub(crate) fn of(uid: CampaignUid, from: Mailbox, slots: Slots) -> Self {
+        Self { uid, frame: Frame::new(&from), from: from.address, slots, rows: Rows::default() }
     }
 
     /// Columns that a template uses and the list lacks, each with the nearest one there is; functions that don't exist.
@@ -91,7 +93,7 @@ impl Letters {
         let message_id = self.uid.message_id(message.row, &self.from);
         let texts =
             Texts { subject: &subject, text: text.as_deref(), html: html.as_deref(), message_id: &message_id, date };
-        let bytes = self.frame.mail(&self.slots, message, &row, &texts)?.formatted();
+        let bytes = self.frame.mail(&self.slots, message, &row, &texts)?;
         Ok(Letter { from: self.from.clone(), to: message.recipient.clone(), message_id, bytes, subject, text, html })
     }
 

@@ -8,6 +8,7 @@ mod body;
 pub mod docx;
 pub mod filters;
 mod header;
+mod inspection;
 mod letters;
 mod mail;
 mod mjml;

@@ -69,6 +69,9 @@ impl Columns {
     }
 }
 
+/// Functions of the language, that an empty cell must not turn into.
+const FUNCTIONS: [&str; 4] = ["range", "dict", "debug", "namespace"];
+
 /// One row. Looks up without converting names.
 #[derive(Debug)]
 struct Row {
@@ -83,7 +86,8 @@ impl Object for Row {
 
     fn get_value_by_str(self: &Arc<Self>, key: &str) -> Option<Value> {
         match self.columns.index.get(key) {
-            Some(&at) => self.values.get(at).filter(|value| !value.is_undefined()).cloned(),
+            // A name that is found nowhere is told with its place in the template, so none is better than an undefined one.
+            Some(&at) => self.values.get(at).filter(|value| !value.is_undefined() || FUNCTIONS.contains(&key)).cloned(),
             None if key == "row" => Some(Value::from_dyn_object(Arc::clone(self))),
             None => None,
         }

@@ -9,13 +9,13 @@ use crate::{
     template::{Engine, Escape, TemplateError},
     unsubscribe::Unsubscribe,
 };
-use campaign::{Contents, Fields, Mailbox, Mistake, spec::{MessageSpec, TemplateSource}};
+use campaign::{Contents, EmailAddress, Fields, Mailbox, Mistake, spec::{MessageSpec, TemplateSource}};
 use lettre::message::header::HeaderName;
 use minijinja::Value;
 
 /// The templates of a campaign.
 pub(crate) struct Slots {
-    pub(crate) reply_to: Option<Slot>,
+    pub(crate) reply_to: Option<ReplyTo>,
     pub(crate) subject: Slot,
     pub(crate) text: Option<Slot>,
     pub(crate) html: Option<Slot>,
@@ -24,12 +24,53 @@ pub(crate) struct Slots {
     pub(crate) attachments: Vec<Attachment>,
 }
 
+/// Reply-To: written as `Name <address>` the two are templates of their own, so that no value of the name can be taken for an address.
+pub(crate) enum ReplyTo {
+    /// `Name <address>`.
+    Named { name: Slot, address: Slot },
+    /// Anything else: a mailbox when it is rendered.
+    Whole(Slot),
+}
+
+impl ReplyTo {
+    fn mailbox(&self, row: &Value, fields: &Fields) -> Result<Mailbox, RenderError> {
+        match self {
+            Self::Named { name, address } => {
+                let text = address.render(row, fields)?;
+                let parsed = EmailAddress::parse(&text).map_err(|error| address.refuse(error.to_string()))?;
+                Ok(Mailbox { name: Some(header::flat(&name.render(row, fields)?).into_owned()), address: parsed })
+            }
+            Self::Whole(slot) => {
+                let text = slot.render(row, fields)?;
+                Mailbox::parse(&header::flat(&text)).map_err(|error| slot.refuse(error.to_string()))
+            }
+        }
+    }
+
+    pub(crate) fn slots(&self) -> impl Iterator<Item = &Slot> {
+        match self {
+            Self::Named { name, address } => [Some(name), Some(address)],
+            Self::Whole(slot) => [Some(slot), None],
+        }
+        .into_iter()
+        .flatten()
+    }
+}
+
 impl Slots {
     /// Compiles the templates of a message.
     ///
     /// # Errors
     /// Every mistake in every one.
     pub(crate) fn compile(spec: &MessageSpec, contents: &Contents) -> Result<Self, Vec<Mistake>> {
+        match Self::inspect(spec, contents) {
+            (Some(slots), mistakes) if mistakes.is_empty() => Ok(slots),
+            (_, mistakes) => Err(mistakes),
+        }
+    }
+
+    /// Compiles what can be compiled, and tells every mistake in the rest.
+    pub(crate) fn inspect(spec: &MessageSpec, contents: &Contents) -> (Option<Self>, Vec<Mistake>) {
         let mut compiler = Compiler { engine: Engine::new(), contents, mistakes: Vec::new() };
         if spec.text.is_none() && spec.html.is_none() && spec.mjml.is_none() {
             compiler.mistake("spec.message", "give at least one of text, html and mjml");
@@ -38,7 +79,7 @@ impl Slots {
             compiler.mistake("spec.message.mjml", "html and mjml are both the HTML body; give one of them");
         }
         let subject = compiler.line("spec.message.subject", &spec.subject);
-        let reply_to = spec.reply_to.as_ref().and_then(|source| compiler.line("spec.message.replyTo", source));
+        let reply_to = spec.reply_to.as_ref().and_then(|source| compiler.reply_to("spec.message.replyTo", source));
         let text = spec.text.as_ref().and_then(|source| compiler.body("spec.message.text", source, Escape::None));
         let html = spec.html.as_ref().and_then(|source| compiler.body("spec.message.html", source, Escape::Html));
         let mjml = spec.mjml.as_ref().and_then(|source| compiler.mjml("spec.message.mjml", source));
@@ -49,19 +90,19 @@ impl Slots {
             attachments.map(|(index, attachment)| Attachment::compile(index, attachment, &compiler.engine, contents)).collect();
         let unsubscribe = unsubscribe.and_then(|compiled| compiler.kept(compiled));
         let attachments = attachments.into_iter().filter_map(|compiled| compiler.kept(compiled)).collect();
-        match subject {
-            Some(subject) if compiler.mistakes.is_empty() => {
-                Ok(Self { reply_to, subject, text, html: html.or(mjml), headers, unsubscribe, attachments })
-            }
-            _ => Err(compiler.mistakes),
-        }
+        let subject = subject.or_else(|| compiler.line("spec.message.subject", ""));
+        let html = html.or(mjml);
+        let slots = subject.map(|subject| Self { reply_to, subject, text, html, headers, unsubscribe, attachments });
+        (slots, compiler.mistakes)
     }
 
-    /// Renders everything for a row and keeps nothing.
+    /// Renders everything for a row, in the order of the mail, and keeps nothing.
     pub(crate) fn check(&self, row: &Value, fields: &Fields) -> Result<(), RenderError> {
-        self.subject.render(row, fields)?;
+        for slot in [&self.subject].into_iter().chain(&self.text).chain(&self.html) {
+            slot.render(row, fields)?;
+        }
         self.reply_to(row, fields)?;
-        for slot in self.headers.iter().map(|(_, slot)| slot).chain(&self.text).chain(&self.html) {
+        for (_, slot) in &self.headers {
             slot.render(row, fields)?;
         }
         if let Some(unsubscribe) = &self.unsubscribe {
@@ -72,15 +113,13 @@ impl Slots {
 
     /// The mailbox of Reply-To for a row.
     pub(crate) fn reply_to(&self, row: &Value, fields: &Fields) -> Result<Option<Mailbox>, RenderError> {
-        let Some(slot) = &self.reply_to else { return Ok(None) };
-        let rendered = slot.render(row, fields)?;
-        Mailbox::parse(&header::flat(&rendered)).map(Some).map_err(|error| slot.refuse(error.to_string()))
+        self.reply_to.as_ref().map(|reply_to| reply_to.mailbox(row, fields)).transpose()
     }
 
     /// What they refer to that the list doesn't have.
     pub(crate) fn missing(&self, columns: &Columns<'_>) -> Vec<Mistake> {
         let Self { reply_to, subject, text, html, headers, unsubscribe, attachments } = self;
-        let slots = [subject].into_iter().chain(reply_to).chain(text).chain(html).chain(headers.iter().map(|(_, slot)| slot));
+        let slots = [subject].into_iter().chain(reply_to.iter().flat_map(ReplyTo::slots)).chain(text).chain(html).chain(headers.iter().map(|(_, slot)| slot));
         slots
             .flat_map(|slot| slot.missing(columns))
             .chain(unsubscribe.iter().flat_map(|unsubscribe| unsubscribe.missing(columns)))
@@ -109,6 +148,15 @@ impl Compiler<'_> {
     fn line(&mut self, place: &str, source: &str) -> Option<Slot> {
         let compiled = Slot::compile(&self.engine, place, source, Escape::None);
         self.kept(compiled)
+    }
+
+    fn reply_to(&mut self, place: &str, source: &str) -> Option<ReplyTo> {
+        let named = source.trim().strip_suffix('>').and_then(|rest| rest.rsplit_once('<')).filter(|(name, _)| !name.trim().is_empty());
+        let Some((name, address)) = named else { return self.line(place, source).map(ReplyTo::Whole) };
+        let name = name.trim();
+        let name = name.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(name);
+        let (name, address) = (self.line(place, name), self.line(place, address));
+        Some(ReplyTo::Named { name: name?, address: address? })
     }
 
     fn header(&mut self, name: &str, source: &str) -> Option<(HeaderName, Slot)> {

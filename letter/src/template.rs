@@ -125,8 +125,10 @@ impl Template {
         if let Some(constant) = &self.constant {
             return Ok(constant.clone());
         }
-        let template =
-            self.environment.get_template(NAME).map_err(|error| TemplateError::new(&error, ""))?;
+        let template = self.environment.get_template(NAME).map_err(|error| TemplateError::new(&error, ""))?;
+        if !self.usage.repeats {
+            return template.render(values.clone()).map_err(|error| TemplateError::new(&error, template.source()));
+        }
         let mut text = Limited { text: Vec::with_capacity(template.source().len() * 9 / 8), overflowed: false };
         match template.render_captured_to(values.clone(), &mut text) {
             Ok(_) => String::from_utf8(text.text).map_err(|_| TemplateError::plain("the text is not UTF-8")),

@@ -23,6 +23,8 @@ pub struct Usage {
     pub functions: Vec<Reference>,
     /// Whether it is plain text, the same for every row.
     pub is_constant: bool,
+    /// Whether any of it can be written more than once: loops and macros.
+    pub repeats: bool,
 }
 
 /// A name in a template.
@@ -114,7 +116,11 @@ impl<'a> Reader<'a> {
                 self.expression(&block.filter);
                 self.scoped(|reader| reader.statements(&block.body));
             }
-            Stmt::Block(block) => self.scoped(|reader| reader.statements(&block.body)),
+            Stmt::Block(block) => {
+                // `{{ self.name() }}` writes it again.
+                self.usage.repeats = true;
+                self.scoped(|reader| reader.statements(&block.body));
+            }
             Stmt::Import(import) => self.other_template(import.span(), "import"),
             Stmt::FromImport(import) => self.other_template(import.span(), "from … import"),
             Stmt::Extends(extends) => self.other_template(extends.span(), "extends"),
@@ -129,6 +135,7 @@ impl<'a> Reader<'a> {
     }
 
     fn for_loop(&mut self, each: &ast::ForLoop<'a>) {
+        self.usage.repeats = true;
         self.expression(&each.iter);
         self.scoped(|reader| {
             reader.assign(&each.target);
@@ -148,6 +155,7 @@ impl<'a> Reader<'a> {
     }
 
     fn macro_declaration(&mut self, declared: &ast::Macro<'a>) {
+        self.usage.repeats = true;
         if let Some(scope) = self.scopes.last_mut() {
             scope.insert(declared.name);
         }

@@ -17,7 +17,8 @@ fn fields() -> Fields {
         "2nd": "second",
         "address": {"city": "Zürich", "zip": null},
         "items": [{"name": "a"}, {"name": "b"}],
-        "About": "about 67k"
+        "About": "about 67k",
+        "range": null
     });
     value.as_object().expect("an object").clone()
 }
@@ -77,8 +78,9 @@ fn a_missing_value_is_an_error_that_names_it_and_its_line() {
         ("\n\n{{ address.zip }}", "address.zip", 3),
         ("{{ Name ~ Note }}", "Note", 1),
         ("{% if Note == 'x' %}{% endif %}", "Note", 1),
-        ("{{ row['Gone'] }}", "row[\"Gone\"]", 1),
+        ("{{ row['Gone'] }}", "row['Gone']", 1),
         ("{% for x in Note %}{% endfor %}", "Note", 1),
+        ("{{ range }}", "range", 1),
         ("{% set x = Note %}\n{{ x }}", "x", 2),
     ] {
         let error = rendered(source).expect_err(source);

@@ -217,7 +217,8 @@ impl Findings {
 
 impl Found {
     fn list(&mut self, row: u64, invalid: impl FnOnce() -> InvalidRow) {
-        let is_early = self.listed.len() < self.most || self.listed.last_key_value().is_some_and(|(last, _)| row < *last);
+        let is_early =
+            self.listed.len() < self.most || self.listed.last_key_value().is_some_and(|(last, _)| row < *last);
         if is_early && self.most > 0 {
             self.listed.insert(row, invalid());
             if self.listed.len() > self.most {

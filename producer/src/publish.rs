@@ -8,7 +8,7 @@ use crate::{
     judge::{Judge, Verdict},
     list::{self, List},
 };
-use campaign::{Fields, Skipped, SkipReason, spec::OnInvalidRow};
+use campaign::{Fields, SkipReason, Skipped, spec::OnInvalidRow};
 use journal::{Checkpoint, Entry, Publisher};
 use serde_json::Value;
 use std::{ops::ControlFlow, sync::Arc};
@@ -40,7 +40,9 @@ pub enum Error {
     #[error("the preflight is not clean and whole; nothing is sent")]
     NotReady,
     /// The list does not have as many rows as in the preflight.
-    #[error("{list}: the list changed while it was read: it had {before} rows and now has {now}; run again with --restart")]
+    #[error(
+        "{list}: the list changed while it was read: it had {before} rows and now has {now}; run again with --restart"
+    )]
     Changed {
         /// Its name.
         list: String,

@@ -50,7 +50,10 @@ impl Suppress {
         match bad_lines {
             0 => return Ok(suppress),
             more if more > LISTED => {
-                mistakes.push(Mistake::new(name, format!("{} more lines are neither an address nor @domain", more - LISTED)));
+                mistakes.push(Mistake::new(
+                    name,
+                    format!("{} more lines are neither an address nor @domain", more - LISTED),
+                ));
             }
             _ => {}
         }
@@ -95,7 +98,8 @@ mod tests {
 
     #[test]
     fn addresses_and_domains_are_held_in_any_case_and_with_more_columns() {
-        let text = "\u{feff}Email;Since\n# left the company\nANN@example.org;2027\r\n\n@Exämple.net\n\"bob@example.com\",x\n";
+        let text =
+            "\u{feff}Email;Since\n# left the company\nANN@example.org;2027\r\n\n@Exämple.net\n\"bob@example.com\",x\n";
         let suppress = Suppress::read("suppress.csv", text.as_bytes()).expect("good lines");
         for held in ["ann@EXAMPLE.org", "anyone@xn--exmple-cua.net", "Bob@example.com"] {
             assert!(suppress.holds(&address(held)), "{held}");
@@ -107,7 +111,8 @@ mod tests {
 
     #[test]
     fn every_bad_line_is_a_mistake_with_its_number() {
-        let mistakes = Suppress::read("suppress.csv", b"ann@example.org\nbob\n@\ncarol@example.org\n").expect_err("bad lines");
+        let mistakes =
+            Suppress::read("suppress.csv", b"ann@example.org\nbob\n@\ncarol@example.org\n").expect_err("bad lines");
         let shown: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
         assert_eq!(shown.len(), 2);
         assert!(shown[0].starts_with("suppress.csv: line 2: \"bob\"") && shown[1].starts_with("suppress.csv: line 3"));

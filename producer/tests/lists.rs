@@ -99,8 +99,30 @@ fn every_kind_of_cell_has_its_value() {
     for name in ["values.xlsx", "values-libreoffice.xlsx"] {
         let (_, rows) = read(&data(name));
         let expected = [
-            json!(["a@example.org", 67000, 88250.25, true, "2027-02-18", "2027-02-18T09:30:00", "09:30:00", "27:30:00", "  kept  ", null]),
-            json!(["b@example.org", -3, 0.3, false, "1900-01-01", "2027-02-18", "00:00:00", "0:00:00", "line\nbreak", "#DIV/0!"]),
+            json!([
+                "a@example.org",
+                67000,
+                88250.25,
+                true,
+                "2027-02-18",
+                "2027-02-18T09:30:00",
+                "09:30:00",
+                "27:30:00",
+                "  kept  ",
+                null
+            ]),
+            json!([
+                "b@example.org",
+                -3,
+                0.3,
+                false,
+                "1900-01-01",
+                "2027-02-18",
+                "00:00:00",
+                "0:00:00",
+                "line\nbreak",
+                "#DIV/0!"
+            ]),
             json!(["c@example.org", 0, 1e-7, null, "9999-12-31", null, null, null, "two fonts", null]),
         ];
         for (row, expected) in rows.iter().zip(&expected) {
@@ -142,7 +164,12 @@ fn the_first_visible_sheet_is_taken_and_titles_above_the_header_are_passed_over(
 fn a_wrong_sheet_or_column_is_an_error_that_names_those_there_are() {
     assert_says(
         &error(&data("sheets.xlsx"), json!({"sheet": "Candidate"})),
-        &["sheets.xlsx", "\"Lists\", \"Candidates\", \"Others\"", "did you mean \"Candidates\"?", "spec.recipients.sheet"],
+        &[
+            "sheets.xlsx",
+            "\"Lists\", \"Candidates\", \"Others\"",
+            "did you mean \"Candidates\"?",
+            "spec.recipients.sheet",
+        ],
     );
     assert_says(
         &error(&data("offers.xlsx"), json!({"emailColumn": "Emial"})),
@@ -195,7 +222,8 @@ fn a_workbook_cut_anywhere_is_an_error_and_never_a_shorter_list() {
 
 #[test]
 fn a_csv_file_is_read_with_its_separator_and_encoding_found_out() {
-    let text = "Name;Email;Phone\nZoë;zoe@example.org;0049 30\n\n\"Li\nNa\";li@example.org;\"a;b\"\nBo;bo@example.org\n";
+    let text =
+        "Name;Email;Phone\nZoë;zoe@example.org;0049 30\n\n\"Li\nNa\";li@example.org;\"a;b\"\nBo;bo@example.org\n";
     let utf16: Vec<u8> = format!("\u{feff}{text}").encode_utf16().flat_map(u16::to_le_bytes).collect();
     let latin: Vec<u8> = text.chars().map(|c| u8::try_from(u32::from(c)).expect("Latin")).collect();
     for (content, more) in [
@@ -219,7 +247,10 @@ fn a_csv_file_is_read_with_its_separator_and_encoding_found_out() {
 
 #[test]
 fn a_csv_row_with_too_many_values_is_invalid_and_one_with_empty_ones_is_not() {
-    let file = Written::new("list.csv", "Name,Email\nSmith, John,john@example.org\nAnn,ann@example.org,,\n\"Bob\" B,b@example.org\n");
+    let file = Written::new(
+        "list.csv",
+        "Name,Email\nSmith, John,john@example.org\nAnn,ann@example.org,,\n\"Bob\" B,b@example.org\n",
+    );
     let (_, rows) = read(&file.list());
     assert_says(rows[0].trouble.as_deref().expect("trouble"), &["3 values for 2 columns", "quotation marks"]);
     assert_eq!(rows[1].problem(), None);

@@ -5,7 +5,12 @@ use rustls::{
     ServerConfig,
     pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer},
 };
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering},
+};
+
+static NUMBER: AtomicU32 = AtomicU32::new(1);
 
 /// A certificate authority made for one test.
 pub struct Authority {
@@ -24,7 +29,9 @@ impl Authority {
         let key = KeyPair::generate().expect("a key");
         let mut params = CertificateParams::new(Vec::<String>::new()).expect("parameters");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.distinguished_name.push(DnType::CommonName, "Test authority");
+        // Each has a name of its own, as real ones have.
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        params.distinguished_name.push(DnType::CommonName, format!("Test authority {number}"));
         let certificate = params.self_signed(&key).expect("a certificate");
         Self { root: certificate.der().clone(), pem: certificate.pem(), issuer: Issuer::new(params, key) }
     }

@@ -15,7 +15,10 @@ const CITIES: [&str; 5] = ["Zürich", "Kraków", "São Paulo", "東京", "Porto"
 
 /// The address in a row, which is different in every one; rows count from 0.
 pub fn address(row: u64) -> String {
-    format!("candidate{row:07}@{}", ["example.com", "example.org", "example.net"][usize::try_from(row % 3).unwrap_or(0)])
+    format!(
+        "candidate{row:07}@{}",
+        ["example.com", "example.org", "example.net"][usize::try_from(row % 3).unwrap_or(0)]
+    )
 }
 
 fn text(column: &str, row: u64) -> String {

@@ -11,7 +11,13 @@ use campaign::{
     EmailAddress,
     spec::{SmtpTimeouts, Tls},
 };
-use std::{error::Error, io::Write, net::SocketAddr, sync::Arc, time::{Duration, Instant}};
+use std::{
+    error::Error,
+    io::Write,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use worker::{
     Gate,
     smtp::{Client, Mail, Settings},
@@ -61,8 +67,8 @@ async fn send_all(address: SocketAddr, mails: usize, connections: usize, size: u
         data,
     };
     let gate = Gate::open();
-    // Two mails a connection: one that is sent, and one that is ready.
-    let senders = connections * 2;
+    // More mails than connections, as in a campaign: each connection has its next one ready.
+    let senders = connections * 4;
     let tasks: Vec<_> = (0..senders)
         .map(|sender| {
             let (client, mail, gate) = (Arc::clone(&client), mail.clone(), gate.clone());

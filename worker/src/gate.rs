@@ -50,18 +50,18 @@ impl Gate {
     }
 
     /// From now on no mail is begun.
-    pub(crate) fn close_begin(&self) {
+    pub fn close_begin(&self) {
         self.closed.steps.fetch_max(BEGIN, Ordering::AcqRel);
     }
 
     /// From now on no mail is finished either.
-    pub(crate) fn close_finish(&self) {
+    pub fn close_finish(&self) {
         self.closed.steps.fetch_max(FINISH, Ordering::AcqRel);
         self.closed.finish.cancel();
     }
 
     /// From now on no reply is awaited either.
-    pub(crate) fn close_reply(&self) {
+    pub fn close_reply(&self) {
         self.close_finish();
         self.closed.steps.fetch_max(REPLY, Ordering::AcqRel);
         self.closed.reply.cancel();

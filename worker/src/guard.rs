@@ -50,7 +50,9 @@ mod tests {
     }
 
     fn refused() -> Settlement {
-        settled(Outcome::Refused { reply: Reply { code: 550, enhanced: Some("5.7.1".into()), text: "5.7.1 blocked".into() } })
+        settled(Outcome::Refused {
+            reply: Reply { code: 550, enhanced: Some("5.7.1".into()), text: "5.7.1 blocked".into() },
+        })
     }
 
     fn delivered() -> Settlement {
@@ -79,7 +81,10 @@ mod tests {
     #[test]
     fn deferred_and_released_mails_do_not_dilute_the_refused() {
         let released = || settled(Outcome::Released);
-        assert_eq!(stops_after((0..8000).map(|index| if index % 200 == 0 { refused() } else { released() })), Some(3801));
+        assert_eq!(
+            stops_after((0..8000).map(|index| if index % 200 == 0 { refused() } else { released() })),
+            Some(3801)
+        );
     }
 
     #[test]

@@ -137,3 +137,101 @@ impl Intake {
 fn whole(number: f64) -> usize {
     number as usize
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use campaign::{CampaignUid, EmailAddress, Fields, Message, spec::OnUnknown, spec::PerDomain};
+    use jiff::Timestamp;
+    use journal::{Checkpoint, Entry, Journal, Pin, Publisher, Tally, Tick, Worker, WorkerOptions, embedded::Embedded};
+
+    const SECOND: u64 = 1_000_000_000;
+
+    /// A journal in a folder with messages to `number` people, and its worker.
+    async fn worker(number: u64) -> (tempfile::TempDir, impl Worker) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let journal = Embedded::open(folder.path()).expect("a journal");
+        let uid = CampaignUid::alone("hr/offers", "list", "message", None);
+        let pin = Pin { uid, contents: BTreeMap::new(), destination: "backends".to_owned() };
+        journal.pin(pin).await.expect("pinned");
+        let message = |row| {
+            let recipient = EmailAddress::parse(&format!("p{row}@d{}.test", row % 2)).expect("an address");
+            Entry::Message(Message { row, recipient, fields: Fields::new() })
+        };
+        let tally = Tally { published: number, ..Tally::default() };
+        let checkpoint = Checkpoint { next_row: number + 2, tally, done: true };
+        let mut publisher = journal.publisher(0).await.expect("a publisher");
+        publisher.publish((2..number + 2).map(message).collect(), checkpoint).await.expect("published");
+        let options = WorkerOptions { on_unknown: OnUnknown::Hold, now: Timestamp::UNIX_EPOCH };
+        (folder, journal.worker(options).await.expect("a worker"))
+    }
+
+    fn per_second(rate: f64) -> Rate {
+        Rate { per_second: Some(rate), per_domain: None }
+    }
+
+    /// Takes, commits and releases in ticks whose commits take as long as is given; when each mail went in 30 seconds.
+    async fn play(rate: &Rate, worker: &mut impl Worker, commits: &[u64]) -> Vec<Moment> {
+        let mut intake = Intake::new(Some(rate), Moment(0));
+        let (mut now, mut gone) = (Moment(0), Vec::new());
+        for tick in 0.. {
+            let (mut sorted, epoch) = (Sorted::default(), Timestamp::UNIX_EPOCH);
+            let wanted = intake.wanted(0, 10_000);
+            let queued = worker.take(wanted, epoch).await.expect("taken");
+            intake.sort(queued, now, &mut sorted);
+            let tick_end = now.plus(Duration::from_millis(100 + commits[tick % commits.len()]));
+            let tick = Tick { claims: sorted.claims, at: epoch, ..Tick::default() };
+            let claimed = worker.commit(tick).await.expect("committed");
+            now = now.plus(Duration::from_millis(commits[gone.len() % commits.len()]));
+            gone.extend(intake.accept(claimed, now).iter().map(|_| now));
+            while let Some(next) = intake.next_release(now).filter(|next| *next < tick_end) {
+                // Timers are late by a millisecond or so.
+                now = next.max(now).plus(Duration::from_micros(1_300));
+                gone.extend(intake.release(now).iter().map(|_| now));
+            }
+            now = now.max(tick_end);
+            if now.0 > 30 * SECOND {
+                break;
+            }
+        }
+        gone
+    }
+
+    fn most_in(span: u64, times: &[Moment]) -> usize {
+        let from = |at: &Moment| times.iter().filter(|time| *time >= at && time.0 < at.0 + span).count();
+        times.iter().map(from).max().unwrap_or(0)
+    }
+
+    #[tokio::test]
+    async fn the_campaigns_rate_holds_however_long_a_commit_takes() {
+        for commits in [&[5_u64, 5, 5][..], &[0, 40, 200, 5, 90]] {
+            let (_folder, mut worker) = worker(3_000).await;
+            let gone = play(&per_second(50.0), &mut worker, commits).await;
+            let most = most_in(10 * SECOND, &gone);
+            assert!(most <= 525, "{most} in ten seconds");
+            assert!(gone.len() >= 1_425, "{} in thirty seconds, commits {commits:?}", gone.len());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_slow_rate_claims_one_mail_ahead_and_no_more() {
+        let (_folder, mut worker) = worker(100).await;
+        let gone = play(&per_second(0.5), &mut worker, &[5]).await;
+        assert_eq!(gone.len(), 16);
+        assert!(gone.windows(2).all(|pair| pair[1].since(pair[0]) >= Duration::from_millis(1_999)), "{gone:?}");
+    }
+
+    #[tokio::test]
+    async fn mails_of_a_spent_domain_are_put_off_and_the_others_are_claimed() {
+        let (_folder, mut worker) = worker(100).await;
+        let domains = BTreeMap::from([("d0.test".to_owned(), 1.0)]);
+        let rate = Rate { per_second: None, per_domain: Some(PerDomain { default: None, domains }) };
+        let mut intake = Intake::new(Some(&rate), Moment(0));
+        let queued = worker.take(100, Timestamp::UNIX_EPOCH).await.expect("taken");
+        let mut sorted = Sorted::default();
+        intake.sort(queued, Moment(0), &mut sorted);
+        assert_eq!((sorted.claims.len(), sorted.paced.len()), (51, 49));
+        let due: Vec<_> = sorted.paced.iter().map(|(_, due)| due.0).collect();
+        assert!(due.windows(2).all(|pair| pair[1] - pair[0] == SECOND), "{due:?}");
+    }
+}

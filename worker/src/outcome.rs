@@ -51,7 +51,8 @@ impl Policy {
                 None => Outcome::Dead { reply },
             },
             // Perhaps it was delivered, so that it is never called dead.
-            Kind::Unknown => match self.next_try(attempt, retry_after).filter(|_| self.on_unknown == OnUnknown::Resend) {
+            Kind::Unknown => match self.next_try(attempt, retry_after).filter(|_| self.on_unknown == OnUnknown::Resend)
+            {
                 Some(due) => Outcome::Deferred { due, reply },
                 None => Outcome::Unknown { reply },
             },
@@ -93,7 +94,8 @@ mod tests {
 
     fn policy(on_unknown: OnUnknown) -> Policy {
         let human = |seconds| HumanDuration(Duration::from_secs(seconds));
-        let retry = Retry { max_attempts: 3, initial_backoff: human(30), max_backoff: human(100), max_age: human(86_400) };
+        let retry =
+            Retry { max_attempts: 3, initial_backoff: human(30), max_backoff: human(100), max_age: human(86_400) };
         Policy { retry, on_unknown }
     }
 
@@ -144,7 +146,10 @@ mod tests {
     fn what_would_be_too_old_when_tried_again_is_dead() {
         let first = noon() - Duration::from_secs(86_390);
         let old = Attempt { first: Some(first), ..attempt(2) };
-        assert_eq!(policy(OnUnknown::Hold).outcome(&old, failed(Kind::Transient)), Outcome::Dead { reply: Reply::default() });
+        assert_eq!(
+            policy(OnUnknown::Hold).outcome(&old, failed(Kind::Transient)),
+            Outcome::Dead { reply: Reply::default() }
+        );
     }
 
     #[test]

@@ -221,7 +221,9 @@ mod tests {
     #[test]
     fn a_late_wake_up_loses_nothing_and_a_long_pause_earns_nothing() {
         let mut bucket = Bucket::new(100.0, Moment(0));
-        let burst = |bucket: &mut Bucket, now| std::iter::from_fn(|| (bucket.earliest(now) <= now).then(|| bucket.take(now))).count();
+        let burst = |bucket: &mut Bucket, now| {
+            std::iter::from_fn(|| (bucket.earliest(now) <= now).then(|| bucket.take(now))).count()
+        };
         assert_eq!(burst(&mut bucket, Moment(0)), 6);
         assert_eq!(burst(&mut bucket, Moment(40_000_000)), 4);
         assert_eq!(burst(&mut bucket, Moment(60 * SECOND)), 6);

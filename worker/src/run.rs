@@ -103,7 +103,10 @@ struct Run<W> {
 enum Ending {
     As(Ended),
     /// The journal failed; tried this often since nothing was on its way any more.
-    Failed { error: journal::Error, tries: u32 },
+    Failed {
+        error: journal::Error,
+        tries: u32,
+    },
 }
 
 #[derive(Clone, Copy)]
@@ -331,7 +334,8 @@ impl<W: journal::Worker> Run<W> {
     /// What the run came to, once it has come to something.
     fn finished(&mut self) -> Result<Option<Finished>, Error> {
         let under_way = self.lanes.sending() + self.intake.held() > 0;
-        let at_once = self.stopped.is_some_and(|stopped| stopped.level == StopLevel::Now && self.now() >= stopped.cut_off());
+        let at_once =
+            self.stopped.is_some_and(|stopped| stopped.level == StopLevel::Now && self.now() >= stopped.cut_off());
         let counts = self.worker.counts();
         let ended = match self.ending.take() {
             None if !under_way && self.worker.exhausted() => Ended::Done,

@@ -21,6 +21,9 @@ const AS_COMPILER: &str = "MAILCAMPAIGN_INSTRUMENT";
 /// Nothing that a list, a template or a server sends may cost more.
 const LIMITS: &[&str] = &["-timeout=10", "-rss_limit_mb=2048", "-max_len=65536"];
 
+/// Lines of libFuzzer's log that are shown when an input fails.
+const SHOWN_LINES: usize = 80;
+
 /// Runs the chosen target, or all. True if no input failed.
 pub(crate) fn run(options: &Options) -> Result<bool> {
     match &options.target {
@@ -106,7 +109,8 @@ fn run_one(program: &Path, target: &str, seconds: u32) -> Result<()> {
         .status()?;
     let log = read_from_start(log)?;
     if !status.success() {
-        println!("{log}");
+        let lines: Vec<&str> = log.lines().collect();
+        println!("{}", lines[lines.len().saturating_sub(SHOWN_LINES)..].join("\n"));
         bail!("an input that fails is in {}", failures.display());
     }
     println!("{}", log.lines().rev().find(|line| line.starts_with("Done ")).unwrap_or("ended without a count"));

@@ -7,9 +7,11 @@ mod cel;
 mod fields;
 mod judge;
 mod metadata;
+mod salvage;
 mod schema;
 mod valid;
 
+pub use salvage::salvage;
 pub use valid::ValidCampaign;
 
 use crate::Mistake;

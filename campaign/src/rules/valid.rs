@@ -63,7 +63,7 @@ pub(super) fn read(document: &Value) -> Result<ValidCampaign, Mistake> {
 }
 
 /// A null is the same as nothing, as in an API server.
-fn without_nulls(value: &mut Value) {
+pub(super) fn without_nulls(value: &mut Value) {
     match value {
         Value::Object(fields) => {
             fields.retain(|_, value| !value.is_null());

@@ -17,7 +17,8 @@ pub use waiting::*;
 
 use crate::{Checkpoint, Entry, Journal, Pin, Publisher, Queued, RowState, Tally, Tick, Worker, WorkerOptions};
 use campaign::{
-    CampaignUid, Counts, EmailAddress, Fields, Message, Outcome, Reply, Settlement, SkipReason, Skipped, spec::OnUnknown,
+    CampaignUid, Counts, EmailAddress, Fields, Message, Outcome, Reply, Settlement, SkipReason, Skipped,
+    spec::OnUnknown,
 };
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -45,6 +46,7 @@ macro_rules! conformance {
             every_row_is_published_once_whatever_chunk_a_crash_falls_on,
             a_chunk_that_does_not_follow_on_is_refused_and_changes_nothing,
             a_publisher_that_was_replaced_writes_nothing_more,
+            a_refused_chunk_does_not_harm_a_tick_at_the_same_time,
             a_list_is_published_when_all_its_shards_are,
             values_come_back_as_they_were_published,
             rows_are_paged_without_gap_or_repetition,
@@ -53,6 +55,7 @@ macro_rules! conformance {
             a_claim_survives_a_crash_as_unknown_and_resend_queues_it_again,
             what_was_taken_and_never_claimed_is_taken_by_the_next_worker,
             any_rows_in_any_order_may_be_claimed,
+            a_row_kept_in_hand_is_not_forgotten_however_far_the_others_went,
             what_was_not_handed_out_can_not_be_claimed,
             a_released_row_comes_back_at_the_same_attempt,
             a_result_that_comes_twice_or_too_late_changes_nothing,
@@ -103,7 +106,8 @@ fn skipped(row: u64) -> Entry {
 
 fn a_pin() -> Pin {
     let contents = [("spec.message.text", "aa"), ("spec.recipients.source", "bb")];
-    let contents: BTreeMap<_, _> = contents.into_iter().map(|(path, hash)| (path.to_owned(), hash.to_owned())).collect();
+    let contents: BTreeMap<_, _> =
+        contents.into_iter().map(|(path, hash)| (path.to_owned(), hash.to_owned())).collect();
     let uid = CampaignUid::alone("hr/offers", "bb", "aa", None);
     Pin { uid, contents, destination: "backends".to_owned() }
 }
@@ -111,7 +115,9 @@ fn a_pin() -> Pin {
 /// The checkpoint behind `entries`, which follow on `before`.
 pub fn after(before: &Checkpoint, entries: &[Entry], done: bool) -> Checkpoint {
     let mut tally: Tally = before.tally;
-    entries.iter().for_each(|entry| tally.add(entry));
+    for entry in entries {
+        tally.add(entry);
+    }
     let next_row = entries.last().map_or(before.next_row, |entry| entry.row() + 1);
     Checkpoint { next_row, tally, done }
 }

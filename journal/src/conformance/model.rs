@@ -4,9 +4,7 @@
 //! what the model would hand out. The model knows when a row may be claimed: never twice without a settlement or a verdict in between.
 
 use super::{Rig, a_pin, account, after, all_rows, at, message, reply, skipped};
-use crate::{
-    Checkpoint, Command, Entry, Error, Journal, Publisher, Queued, RowState, Tick, Worker, WorkerOptions,
-};
+use crate::{Checkpoint, Command, Entry, Error, Journal, Publisher, Queued, RowState, Tick, Worker, WorkerOptions};
 use campaign::{Outcome, Reply, Settlement, spec::OnUnknown};
 use jiff::Timestamp;
 use proptest::prelude::*;
@@ -403,7 +401,12 @@ impl Model {
     fn queue_again(mails: Vec<&mut Mail>) -> u64 {
         let changed = mails.len() as u64;
         for mail in mails {
-            *mail = Mail { place: Place::Queued(Timestamp::UNIX_EPOCH), attempts: mail.attempts, first: None, latest: None };
+            *mail = Mail {
+                place: Place::Queued(Timestamp::UNIX_EPOCH),
+                attempts: mail.attempts,
+                first: None,
+                latest: None,
+            };
         }
         changed
     }
@@ -442,6 +445,7 @@ impl Model {
 }
 
 fn gone(row: u64, attempt: u32, at: Timestamp) -> Settlement {
-    let reply = Reply { code: 0, enhanced: None, text: "the program ended before the server's answer was known".to_owned() };
+    let reply =
+        Reply { code: 0, enhanced: None, text: "the program ended before the server's answer was known".to_owned() };
     Settlement { row, attempt, at, backend: None, outcome: Outcome::Unknown { reply } }
 }

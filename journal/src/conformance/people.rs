@@ -33,7 +33,8 @@ pub async fn a_pause_stops_new_mails_and_is_kept_until_somebody_resumes<R: Rig>(
     let paused = journal.paused().await.expect("read").expect("paused");
     assert_eq!((paused.reason.as_str(), paused.at), ("the relay says 554 5.7.1", at(1)), "the first reason stands");
     assert!(sender.take(9, at(2)).await.expect("taken").is_empty());
-    settle(&mut sender, 3, [result(3, 1, 3, delivered()), result(4, 1, 3, Outcome::Refused { reply: reply(554) })]).await;
+    settle(&mut sender, 3, [result(3, 1, 3, delivered()), result(4, 1, 3, Outcome::Refused { reply: reply(554) })])
+        .await;
 
     let journal = rig.crash_and_reopen(journal).await;
     assert!(journal.paused().await.expect("read").is_some());

@@ -3,7 +3,7 @@
 
 use super::{Rig, a_pin, account, after, all_rows, at, message, publish, result, skipped, worker};
 use super::{claim, delivered, settle, with_messages};
-use crate::{Entry, Error, Journal, Publisher, RowState, Worker, WorkerOptions};
+use crate::{Entry, Error, Journal, Publisher, RowState, Tick, Worker, WorkerOptions};
 use campaign::{CampaignUid, Message, spec::OnUnknown};
 
 pub async fn content_is_pinned_once_and_a_difference_is_named<R: Rig>() {
@@ -51,7 +51,11 @@ pub async fn every_row_is_published_once_whatever_chunk_a_crash_falls_on<R: Rig>
     loop {
         let mut publisher = journal.publisher(0).await.expect("a publisher");
         let checkpoint = *publisher.checkpoint();
-        assert_eq!(all_rows(&journal).await.len() as u64, checkpoint.tally.total(), "the checkpoint is that of the rows");
+        assert_eq!(
+            all_rows(&journal).await.len() as u64,
+            checkpoint.tally.total(),
+            "the checkpoint is that of the rows"
+        );
         if checkpoint.done {
             break;
         }
@@ -108,6 +112,28 @@ pub async fn a_publisher_that_was_replaced_writes_nothing_more<R: Rig>() {
     assert!(!journal.published().await.expect("read"));
     publish(&mut newer, vec![Entry::Message(message(3))], true).await;
     assert_eq!(account(&journal).await.total, 2);
+}
+
+pub async fn a_refused_chunk_does_not_harm_a_tick_at_the_same_time<R: Rig>() {
+    let (_rig, journal) = R::fresh().await;
+    journal.pin(a_pin()).await.expect("pinned");
+    let mut older = journal.publisher(0).await.expect("a publisher");
+    let mut newer = journal.publisher(0).await.expect("a publisher");
+    publish(&mut newer, (2..52).map(|row| Entry::Message(message(row))).collect(), true).await;
+    let mut sender = worker(&journal, OnUnknown::Hold, 0).await;
+    let mut finished = Vec::new();
+    for round in 0..50 {
+        let claims = sender.take(1, at(round)).await.expect("taken");
+        let tick = Tick { finished, claims, at: at(round), ..Tick::default() };
+        let entries = vec![Entry::Message(message(60))];
+        let checkpoint = after(older.checkpoint(), &entries, false);
+        let (refused, claimed) = tokio::join!(older.publish(entries, checkpoint), sender.commit(tick));
+        assert!(matches!(refused, Err(Error::Fenced)));
+        finished =
+            claimed.expect("committed").iter().map(|mail| result(mail.message().row, 1, round, delivered())).collect();
+    }
+    let counts = account(&journal).await;
+    assert_eq!((counts.total, counts.delivered, counts.pending), (50, 49, 1));
 }
 
 pub async fn a_list_is_published_when_all_its_shards_are<R: Rig>() {
@@ -175,10 +201,13 @@ pub async fn rows_are_paged_without_gap_or_repetition<R: Rig>() {
         assert_eq!(seen, numbers, "by {limit}");
     }
     assert!(journal.rows(0, 0).await.expect("rows").is_empty());
-    assert_eq!(journal.rows(8, 1).await.expect("rows"), [RowState::Skipped(match skipped(8) {
-        Entry::Skipped(skipped) => skipped,
-        Entry::Message(_) => panic!("it is skipped"),
-    })]);
+    assert_eq!(
+        journal.rows(8, 1).await.expect("rows"),
+        [RowState::Skipped(match skipped(8) {
+            Entry::Skipped(skipped) => skipped,
+            Entry::Message(_) => panic!("it is skipped"),
+        })]
+    );
 }
 
 pub async fn sending_overlaps_with_publishing<R: Rig>() {

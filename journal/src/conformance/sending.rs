@@ -1,7 +1,9 @@
 //! Claim, then send, then settle.
 #![expect(missing_docs, reason = "the names say it")]
 
-use super::{Rig, account, at, claim, deferred, delivered, latest, reply, result, rows_of, settle, with_messages, worker};
+use super::{
+    Rig, account, at, claim, deferred, delivered, latest, reply, result, rows_of, settle, with_messages, worker,
+};
 use crate::{Error, Journal, Tick, Worker, WorkerOptions};
 use campaign::{Outcome, spec::OnUnknown};
 
@@ -21,7 +23,9 @@ pub async fn a_mail_is_claimed_then_sent_then_settled<R: Rig>() {
         delivered(),
         Outcome::Rejected { reply: reply(550) },
         Outcome::Refused { reply: reply(554) },
-        Outcome::Unknown { reply: campaign::Reply { code: 0, enhanced: None, text: "the connection was lost".to_owned() } },
+        Outcome::Unknown {
+            reply: campaign::Reply { code: 0, enhanced: None, text: "the connection was lost".to_owned() },
+        },
         Outcome::Dead { reply: campaign::Reply::default() },
         deferred(60),
     ];
@@ -112,6 +116,43 @@ pub async fn any_rows_in_any_order_may_be_claimed<R: Rig>() {
     }
 }
 
+pub async fn a_row_kept_in_hand_is_not_forgotten_however_far_the_others_went<R: Rig>() {
+    let (mut rig, mut journal) = with_messages::<R>(2..20_000).await;
+    let mut kept = Vec::new();
+    let mut sent = 0;
+    for _ in 0..2 {
+        let mut sender = worker(&journal, OnUnknown::Hold, 0).await;
+        for _ in 0..6 {
+            let mut claims = sender.take(1_500, at(0)).await.expect("taken");
+            kept.push(claims.remove(7).message.row);
+            sent += claims.len() as u64;
+            let claimed = sender.commit(Tick { claims, at: at(0), ..Tick::default() }).await.expect("committed");
+            settle(&mut sender, 1, claimed.iter().map(|mail| result(mail.message().row, 1, 1, delivered()))).await;
+        }
+        kept.sort_unstable();
+        journal = rig.crash_and_reopen(journal).await;
+        let mut sender = worker(&journal, OnUnknown::Hold, 2).await;
+        assert_eq!(rows_of(&sender.take(kept.len(), at(2)).await.expect("taken")), kept);
+        assert_eq!(journal.counts().await.expect("counts").delivered, sent);
+        // The next round gets the first of them, and again keeps some.
+        journal = rig.crash_and_reopen(journal).await;
+        let mut sender = worker(&journal, OnUnknown::Hold, 3).await;
+        assert_eq!(claim(&mut sender, 3, 3).await, kept[..3]);
+        settle(&mut sender, 4, kept.drain(..3).map(|row| result(row, 1, 4, delivered()))).await;
+        sent += 3;
+        let again = sender.take(kept.len(), at(4)).await.expect("taken");
+        assert_eq!(rows_of(&again), kept);
+        sender.commit(Tick { claims: again, at: at(4), ..Tick::default() }).await.expect("committed");
+        settle(&mut sender, 5, kept.drain(..).map(|row| result(row, 1, 5, Outcome::Rejected { reply: reply(550) })))
+            .await;
+        drop(sender);
+    }
+    let mut sender = worker(&journal, OnUnknown::Hold, 9).await;
+    let left = sender.take(20_000, at(9)).await.expect("taken").len() as u64;
+    let counts = account(&journal).await;
+    assert_eq!((counts.delivered, counts.pending), (sent, left));
+}
+
 pub async fn what_was_not_handed_out_can_not_be_claimed<R: Rig>() {
     let (_rig, journal) = with_messages::<R>(2..6).await;
     let mut sender = worker(&journal, OnUnknown::Hold, 0).await;
@@ -142,7 +183,8 @@ pub async fn a_released_row_comes_back_at_the_same_attempt<R: Rig>() {
     assert_eq!((counts.pending, counts.deferred), (1, 1));
 
     let claims = sender.take(9, at(5)).await.expect("taken");
-    let attempts: Vec<_> = claims.iter().map(|queued| (queued.message.row, queued.attempt, queued.first_attempt)).collect();
+    let attempts: Vec<_> =
+        claims.iter().map(|queued| (queued.message.row, queued.attempt, queued.first_attempt)).collect();
     assert_eq!(attempts, [(2, 1, None), (3, 2, Some(at(0)))]);
     sender.commit(Tick { claims, at: at(5), ..Tick::default() }).await.expect("committed");
     settle(&mut sender, 6, [result(2, 1, 6, Outcome::Released), result(3, 2, 6, Outcome::Released)]).await;
@@ -151,7 +193,8 @@ pub async fn a_released_row_comes_back_at_the_same_attempt<R: Rig>() {
     let mut sender = worker(&journal, OnUnknown::Resend, 7).await;
     let mut claims = sender.take(9, at(7)).await.expect("taken");
     claims.sort_by_key(|queued| queued.message.row);
-    let attempts: Vec<_> = claims.iter().map(|queued| (queued.message.row, queued.attempt, queued.first_attempt)).collect();
+    let attempts: Vec<_> =
+        claims.iter().map(|queued| (queued.message.row, queued.attempt, queued.first_attempt)).collect();
     assert_eq!(attempts, [(2, 1, None), (3, 2, Some(at(0)))]);
     account(&journal).await;
 }
@@ -165,7 +208,8 @@ pub async fn a_result_that_comes_twice_or_too_late_changes_nothing<R: Rig>() {
     let before = account(&journal).await;
     assert_eq!(before.delivered, 1);
     settle(&mut sender, 2, [result(2, 1, 2, Outcome::Rejected { reply: reply(550) })]).await;
-    settle(&mut sender, 2, [result(3, 2, 2, delivered()), result(4, 1, 2, delivered()), result(99, 1, 2, delivered())]).await;
+    settle(&mut sender, 2, [result(3, 2, 2, delivered()), result(4, 1, 2, delivered()), result(99, 1, 2, delivered())])
+        .await;
     assert_eq!(account(&journal).await, before);
     assert_eq!(latest(&journal, 2).await, (1, Some(result(2, 1, 1, delivered()))));
 

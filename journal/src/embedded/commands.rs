@@ -18,7 +18,7 @@ pub(super) fn carry_out(store: &mut Store, command: &Command) -> Result<u64, Err
     let changed = store.transaction(|connection, _, draft| {
         if orphaned {
             // With no worker to take them over they are unknown rows like any other.
-            hold(connection, draft)?;
+            hold(connection)?;
         }
         match command {
             Command::ResendUnknown { rows } => {
@@ -28,8 +28,7 @@ pub(super) fn carry_out(store: &mut Store, command: &Command) -> Result<u64, Err
             }
             Command::DiscardUnknown { rows, at } => {
                 let sql = "UPDATE state SET kind = ?2, at = ?3 WHERE kind = ?1";
-                let changed =
-                    update(connection, sql, rows.as_deref(), &[&kind::UNKNOWN, &kind::DEAD, &nanos(*at)])?;
+                let changed = update(connection, sql, rows.as_deref(), &[&kind::UNKNOWN, &kind::DEAD, &nanos(*at)])?;
                 draft.counts.unknown -= changed;
                 draft.counts.dead += changed;
                 Ok(changed)
@@ -54,12 +53,7 @@ fn queued_again(draft: &mut Draft, from: i64, changed: u64) {
 }
 
 /// Runs an update for all rows, or for each of the given ones.
-fn update(
-    connection: &Connection,
-    sql: &str,
-    rows: Option<&[u64]>,
-    parameters: &[&dyn ToSql],
-) -> Result<u64, Fault> {
+fn update(connection: &Connection, sql: &str, rows: Option<&[u64]>, parameters: &[&dyn ToSql]) -> Result<u64, Fault> {
     let Some(rows) = rows else { return Ok(connection.execute(sql, parameters)? as u64) };
     let mut statement = connection.prepare_cached(&format!("{sql} AND row = ?{}", parameters.len() + 1))?;
     let mut changed = 0;

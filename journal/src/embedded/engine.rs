@@ -110,7 +110,7 @@ fn serve(mut store: Store, queue: &mpsc::Receiver<Job>) {
             Job::Call(work) => work(&mut store),
             Job::Write(write, reply) => {
                 let mut group = vec![(write, reply)];
-                put_back = companion(&store, &mut group, queue);
+                put_back = companion(&mut group, queue);
                 commit(&mut store, group);
                 store.checkpoint();
             }
@@ -119,18 +119,9 @@ fn serve(mut store: Store, queue: &mpsc::Receiver<Job>) {
 }
 
 /// Adds a waiting write of the other sort to the group; a job that doesn't fit is returned.
-fn companion(store: &Store, group: &mut Vec<(Write, Reply)>, queue: &mpsc::Receiver<Job>) -> Option<Job> {
-    let job = queue.try_recv().ok()?;
-    let (Job::Write(next, _), Some((first, _))) = (&job, group.first()) else { return Some(job) };
-    let fits = match (first, next) {
-        // Rows below the worker's cursor move it back, which a tick in the same transaction would not know of.
-        (Write::Chunk(chunk), Write::Tick(_)) | (Write::Tick(_), Write::Chunk(chunk)) => {
-            !chunk.starts_below(store.ledger.cursor)
-        }
-        _ => false,
-    };
-    match job {
-        Job::Write(write, reply) if fits => {
+fn companion(group: &mut Vec<(Write, Reply)>, queue: &mpsc::Receiver<Job>) -> Option<Job> {
+    match queue.try_recv().ok()? {
+        Job::Write(write, reply) if group.iter().all(|(first, _)| first.is_chunk() != write.is_chunk()) => {
             group.push((write, reply));
             None
         }
@@ -159,6 +150,10 @@ fn commit(store: &mut Store, group: Vec<(Write, Reply)>) {
 }
 
 impl Write {
+    fn is_chunk(&self) -> bool {
+        matches!(self, Self::Chunk(_))
+    }
+
     fn apply(
         &self,
         connection: &rusqlite::Connection,

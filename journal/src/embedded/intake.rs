@@ -59,8 +59,8 @@ impl Batch {
 
     fn add_due(&mut self, connection: &Connection, ledger: &Ledger, now: Timestamp) -> Result<(), Fault> {
         // The index alone says which; a row in the worker's hands costs no look at its message.
-        let mut due = connection
-            .prepare_cached("SELECT row FROM state WHERE queued = 1 AND due <= ?1 ORDER BY due, row")?;
+        let mut due =
+            connection.prepare_cached("SELECT row FROM state WHERE queued = 1 AND due <= ?1 ORDER BY due, row")?;
         let mut read = connection.prepare_cached(
             "SELECT m.recipient, m.fields, s.attempts, s.first, s.kind
              FROM state s JOIN message m ON m.row = s.row WHERE s.row = ?1",
@@ -97,7 +97,8 @@ impl Batch {
             found += 1;
             let row = number(columns.get(0)?);
             self.cursor = row + 1;
-            let in_hand = |owner: &super::ledger::Owner| owner.taken.contains_key(&row) || owner.begun.contains_key(&row);
+            let in_hand =
+                |owner: &super::ledger::Owner| owner.taken.contains_key(&row) || owner.begun.contains_key(&row);
             if !ledger.owner.as_ref().is_some_and(in_hand) {
                 self.push_new(row, columns.get(1)?, columns.get(2)?);
             }
@@ -123,5 +124,29 @@ impl Batch {
     fn push_new(&mut self, row: u64, recipient: String, fields: String) {
         let taken = Taken { attempts: 0, first: None, has_state: false, kind: 0 };
         self.rows.push((Read { row, recipient, fields, attempt: 1, first: None }, taken));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::embedded::ledger::Owner;
+
+    #[test]
+    fn with_too_many_rows_waiting_no_new_ones_are_taken() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let mut store = Store::open(dir.path(), dir.path().join("journal.db")).expect("opened");
+        let rows = "INSERT INTO message VALUES(2, 'a@example.com', '{}'), (3, 'b@example.com', '{}');
+                    INSERT INTO state(row, queued, due, attempts, kind) VALUES(2, 1, 0, 0, 0);";
+        store.connection.execute_batch(rows).expect("written");
+        store.ledger.owner = Some(Owner::default());
+        store.ledger.cursor = 3;
+        let mut take = |waiting, max| {
+            store.ledger.waiting = waiting;
+            let rows = take(&mut store, 0, max, Timestamp::UNIX_EPOCH).expect("taken");
+            rows.iter().map(|read| read.row).collect::<Vec<_>>()
+        };
+        assert_eq!(take(MOST_WAITING, 9), [2], "what is due goes on");
+        assert_eq!(take(MOST_WAITING - 1, 9), [3]);
     }
 }

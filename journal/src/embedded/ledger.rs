@@ -107,11 +107,10 @@ impl Ledger {
 
     /// The lowest row that may still be new, in a committed state where the given draft holds.
     pub(super) fn lowest_new(&self, draft: &Draft) -> u64 {
-        let Some(owner) = &self.owner else { return self.cursor };
-        let in_hand = owner.taken.iter().filter(|(row, taken)| {
-            !taken.has_state && !draft.begun.contains_key(row) && !draft.paced.contains(row)
-        });
-        in_hand.map(|(row, _)| *row).min().map_or(self.cursor, |row| row.min(self.cursor))
+        let taken = self.owner.iter().flat_map(|owner| &owner.taken);
+        let in_hand = taken
+            .filter(|(row, taken)| !taken.has_state && !draft.begun.contains_key(row) && !draft.paced.contains(row));
+        in_hand.map(|(row, _)| *row).chain(draft.rewind).fold(self.cursor, u64::min)
     }
 
     /// What a transaction starts from.
@@ -140,5 +139,22 @@ impl Ledger {
             owner.taken.remove(row);
         }
         owner.begun.extend(draft.begun);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lowest_new_row_is_in_hand_or_just_published_or_at_the_cursor() {
+        let new = Taken { attempts: 0, first: None, has_state: false, kind: 0 };
+        let mut ledger = Ledger { cursor: 90, ..Ledger::default() };
+        ledger.owner = Some(Owner { taken: [(70, new), (80, new)].into(), ..Owner::default() });
+        assert_eq!(ledger.lowest_new(&Draft::default()), 70);
+        assert_eq!(ledger.lowest_new(&Draft { paced: [70].into(), ..Draft::default() }), 80);
+        assert_eq!(ledger.lowest_new(&Draft { paced: [70, 80].into(), ..Draft::default() }), 90);
+        let chunk_in_the_same_commit = Draft { paced: [70, 80].into(), rewind: Some(50), ..Draft::default() };
+        assert_eq!(ledger.lowest_new(&chunk_in_the_same_commit), 50);
     }
 }

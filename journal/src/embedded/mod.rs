@@ -1,7 +1,7 @@
 //! The journal in one SQLite file: `<state>/journal.db`, in WAL mode with `synchronous=FULL`.
 //!
-//! The lock of the state folder is the fence: one run has the journal, for as long as its process lives ([`lock`]). All work on the
-//! file happens on a thread of its own ([`engine`]), which keeps the account and who owns what in memory ([`ledger`]).
+//! The lock of the state folder is the fence: one run has the journal, for as long as its process lives (`lock`). All work on the
+//! file happens on a thread of its own (`engine`), which keeps the account and who owns what in memory (`ledger`).
 //! Reading beside a run needs no lock.
 
 mod account;
@@ -25,6 +25,7 @@ use crate::{Command, Error, Journal, Paused, Pin, RowState, WorkerOptions};
 use campaign::Counts;
 use engine::Engine;
 use lock::Lock;
+use rusqlite::wal::CheckpointMode;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use store::Store;
@@ -74,11 +75,20 @@ impl Embedded {
             return Ok(None);
         }
         let _lock = Lock::take(dir)?;
-        // Closing it brings everything into the one file; a damaged one keeps what stands beside it.
-        drop(schema::open(&file(dir)));
+        // Brings everything into the one file, also while somebody reads it; a damaged one keeps what stands beside it.
+        if let Ok(connection) = schema::open(&file(dir))
+            && let Err(error) = connection.wal_checkpoint_v2(None::<&str>, CheckpointMode::TRUNCATE)
+        {
+            tracing::warn!(%error, "the journal's WAL is set aside beside it");
+        }
         let failed = |source: std::io::Error| Error::Storage { path: dir.to_owned(), source: source.into() };
-        let free = (1_u64..).map(|n| dir.join(format!("journal.{n}.db"))).find(|path| !path.exists());
-        let Some(aside) = free else { return Ok(None) };
+        let mut number = 1;
+        let mut aside = dir.join("journal.1.db");
+        while aside.exists() {
+            number += 1;
+            aside = dir.join(format!("journal.{number}.db"));
+        }
+        // The file last: until then it is the journal, and its WAL is empty or gone.
         for suffix in ["-wal", "-shm", ""] {
             let (from, to) = (with_suffix(&file(dir), suffix), with_suffix(&aside, suffix));
             match std::fs::rename(from, to) {

@@ -60,7 +60,9 @@ impl Publisher for EmbeddedPublisher {
 
     async fn publish(&mut self, entries: Vec<Entry>, checkpoint: Checkpoint) -> Result<(), Error> {
         let mut tally = Tally::default();
-        entries.iter().for_each(|entry| tally.add(entry));
+        for entry in &entries {
+            tally.add(entry);
+        }
         let entries: Result<Vec<Written>, _> = entries.into_iter().map(written).collect();
         let entries = entries.map_err(|error| Error::OutOfTurn(format!("a row that can't be written: {error}")))?;
         let chunk = Chunk { shard: self.shard, epoch: self.epoch, entries, tally, checkpoint };
@@ -71,16 +73,12 @@ impl Publisher for EmbeddedPublisher {
 }
 
 impl Chunk {
-    /// Whether its first row stands below the given one.
-    pub(super) fn starts_below(&self, row: u64) -> bool {
-        self.entries.first().is_some_and(|first| first.row < row)
-    }
-
     /// Writes it, as part of a transaction.
     pub(super) fn write(&self, connection: &Connection, ledger: &Ledger, draft: &mut Draft) -> Result<(), Fault> {
         let shard = ledger.shards.get(&self.shard).filter(|shard| shard.epoch == self.epoch).ok_or(Error::Fenced)?;
         self.check(&shard.checkpoint)?;
-        let mut message = connection.prepare_cached("INSERT INTO message(row, recipient, fields) VALUES(?1, ?2, ?3)")?;
+        let mut message =
+            connection.prepare_cached("INSERT INTO message(row, recipient, fields) VALUES(?1, ?2, ?3)")?;
         let mut skipped = connection.prepare_cached("INSERT INTO skipped(row, reason, why) VALUES(?1, ?2, ?3)")?;
         for entry in &self.entries {
             match &entry.body {

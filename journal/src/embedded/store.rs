@@ -2,7 +2,7 @@
 
 use super::codec::{key, number, time};
 use super::fault::Fault;
-use super::ledger::{Draft, Ledger, Shard};
+use super::ledger::{Draft, Ledger};
 use super::lock::Lock;
 use super::{account, schema};
 use crate::{Checkpoint, Error, Tally};
@@ -54,7 +54,8 @@ impl Store {
     pub(super) fn open(dir: &Path, path: PathBuf) -> Result<Self, Error> {
         let lock = Lock::take(dir)?;
         let connection = schema::open(&path)?;
-        let mut store = Self { connection, path, ledger: Ledger::default(), shared: Shared::default(), lock: Some(lock) };
+        let mut store =
+            Self { connection, path, ledger: Ledger::default(), shared: Shared::default(), lock: Some(lock) };
         store.load().map_err(|fault| fault.at(&store.path))?;
         store.refresh();
         Ok(store)
@@ -73,7 +74,7 @@ impl Store {
         self.ledger.paused = get::<crate::Paused>(&self.connection, "paused", &self.path)?.is_some();
         self.ledger.mark = get(&self.connection, "mark", &self.path)?.unwrap_or(0);
         for (shard, checkpoint) in shards(&self.connection)? {
-            self.ledger.shards.entry(shard).or_insert_with(Shard::default).checkpoint = checkpoint;
+            self.ledger.shards.entry(shard).or_default().checkpoint = checkpoint;
         }
         Ok(())
     }
@@ -156,10 +157,7 @@ impl Store {
     }
 }
 
-fn in_transaction<T>(
-    connection: &Connection,
-    work: impl FnOnce(&Connection) -> Result<T, Fault>,
-) -> Result<T, Fault> {
+fn in_transaction<T>(connection: &Connection, work: impl FnOnce(&Connection) -> Result<T, Fault>) -> Result<T, Fault> {
     let run = || {
         connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         let result = work(connection)?;

@@ -84,8 +84,8 @@ impl Written {
     }
 
     fn pace(&self, connection: &Connection, owner: &Owner, draft: &mut Draft) -> Result<(), Fault> {
-        let mut insert = connection
-            .prepare_cached("INSERT INTO state(row, queued, due, attempts, kind) VALUES(?1, 1, ?2, 0, 0)")?;
+        let mut insert =
+            connection.prepare_cached("INSERT INTO state(row, queued, due, attempts, kind) VALUES(?1, 1, ?2, 0, 0)")?;
         let mut update = connection.prepare_cached("UPDATE state SET due = ?2 WHERE row = ?1")?;
         for (row, _, due) in &self.paced {
             if owner.taken.get(row).is_some_and(|taken| taken.has_state) {
@@ -115,12 +115,7 @@ fn move_mark(connection: &Connection, ledger: &Ledger, draft: &mut Draft) -> Res
 
 /// Writes the results of claimed rows. One for a row that is not claimed at that attempt is passed over: it comes twice or too late,
 /// and what stands in the journal about the row is newer.
-fn settle(
-    connection: &Connection,
-    owner: &Owner,
-    draft: &mut Draft,
-    finished: &[Settlement],
-) -> Result<(), Fault> {
+fn settle(connection: &Connection, owner: &Owner, draft: &mut Draft, finished: &[Settlement]) -> Result<(), Fault> {
     let mut unclaim = connection.prepare_cached("DELETE FROM claim WHERE row = ?1")?;
     for settlement in finished {
         let row = settlement.row;

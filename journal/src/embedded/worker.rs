@@ -77,14 +77,16 @@ fn take_over(store: &mut Store, options: WorkerOptions) -> Result<u64, Error> {
     if store.ledger.owner.is_some() {
         return Err(Error::OutOfTurn("it has a worker already".to_owned()));
     }
-    let is_pinned = store::get::<crate::Pin>(&store.connection, "pin", &store.path).map_err(|fault| fault.at(&store.path))?.is_some();
+    let is_pinned = store::get::<crate::Pin>(&store.connection, "pin", &store.path)
+        .map_err(|fault| fault.at(&store.path))?
+        .is_some();
     if !is_pinned {
         return Err(Error::NotPinned);
     }
     let has_orphans = store.reading(|connection| Ok(!orphans(connection)?.is_empty()))?;
     if has_orphans {
         let how_many = store.transaction(|connection, _, draft| match options.on_unknown {
-            OnUnknown::Hold => hold(connection, draft),
+            OnUnknown::Hold => hold(connection),
             OnUnknown::Resend => queue_again(connection, draft, options.now),
         })?;
         tracing::warn!(rows = how_many, policy = ?options.on_unknown, "rows were claimed by a run that ended before their outcome was known");
@@ -101,7 +103,7 @@ fn take_over(store: &mut Store, options: WorkerOptions) -> Result<u64, Error> {
 }
 
 /// Orphans are settled as unknown. They are counted as such already.
-pub(super) fn hold(connection: &Connection, _draft: &mut Draft) -> Result<usize, Fault> {
+pub(super) fn hold(connection: &Connection) -> Result<usize, Fault> {
     let outcome = sender_gone();
     let text = outcome.reply().map(|reply| reply.text.as_str());
     let mut insert = connection.prepare_cached(
@@ -120,7 +122,8 @@ pub(super) fn hold(connection: &Connection, _draft: &mut Draft) -> Result<usize,
 fn queue_again(connection: &Connection, draft: &mut Draft, now: Timestamp) -> Result<usize, Fault> {
     let mut insert = connection
         .prepare_cached("INSERT INTO state(row, queued, due, attempts, first, kind) VALUES(?1, 1, ?2, ?3, ?4, 0)")?;
-    let mut update = connection.prepare_cached("UPDATE state SET queued = 1, attempts = ?2, first = ?3 WHERE row = ?1")?;
+    let mut update =
+        connection.prepare_cached("UPDATE state SET queued = 1, attempts = ?2, first = ?3 WHERE row = ?1")?;
     let orphans = orphans(connection)?;
     for Orphan { row, attempt, at, first, kind } in &orphans {
         let first = first.unwrap_or(*at);

@@ -19,7 +19,8 @@ pub(crate) async fn fill(dir: &Path) -> Result<(), Failure> {
     let mut publisher = journal.publisher(0).await?;
     let refused = loop {
         let next = publisher.checkpoint().next_row.max(2);
-        let entries = (next..next + 100).map(|row| Ok(Entry::Message(message(row)?))).collect::<Result<Vec<_>, Failure>>()?;
+        let entries =
+            (next..next + 100).map(|row| Ok(Entry::Message(message(row)?))).collect::<Result<Vec<_>, Failure>>()?;
         let checkpoint = after(publisher.checkpoint(), &entries, false);
         match publisher.publish(entries.clone(), checkpoint).await {
             Ok(()) => {}

@@ -15,7 +15,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// The list has the rows from 2 to below this.
-const END: u64 = 4_000;
+const END: u64 = 12_000;
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -70,7 +70,7 @@ async fn churn(dir: PathBuf, mut random: Random, on_unknown: OnUnknown) -> Resul
     let mut in_flight: Vec<Settlement> = Vec::new();
     while !worker.exhausted() || !in_flight.is_empty() {
         let at = Timestamp::now();
-        let mut taken = worker.take(usize::try_from(random.below(120))?, at).await?;
+        let mut taken = worker.take(usize::try_from(random.below(300))?, at).await?;
         let in_hand = taken.len() - taken.len() / 10;
         let paced = taken.split_off(in_hand).into_iter().map(|queued| (queued, at)).collect();
         // Some of the mails on their way have arrived, in any order.
@@ -116,11 +116,13 @@ async fn publish(journal: Embedded, mut random: Random) -> Result<(), Error> {
             return Ok(());
         }
         let first = before.next_row.max(2);
-        let end = (first + random.below(90)).min(END);
+        let end = (first + random.below(400)).min(END);
         let entries: Result<Vec<Entry>, Failure> = (first..end).map(|row| Ok(Entry::Message(message(row)?))).collect();
         let entries = entries.map_err(|error| Error::OutOfTurn(error.to_string()))?;
         let mut tally = before.tally;
-        entries.iter().for_each(|entry| tally.add(entry));
+        for entry in &entries {
+            tally.add(entry);
+        }
         publisher.publish(entries, Checkpoint { next_row: end, tally, done: end == END }).await?;
     }
 }

@@ -69,12 +69,17 @@ impl Header {
     }
 
     /// Writes the part: `data` appends its deflated octets and gives checksum and size.
-    pub(super) fn write(&self, out: &mut Vec<u8>, data: impl FnOnce(&mut Vec<u8>) -> (u32, usize)) -> Result<Written, Error> {
+    pub(super) fn write(
+        &self,
+        out: &mut Vec<u8>,
+        data: impl FnOnce(&mut Vec<u8>) -> (u32, usize),
+    ) -> Result<Written, Error> {
         let offset = out.len();
         self.local(out, Written { crc: 0, compressed: 0, size: 0, offset: 0 });
         let start = out.len();
         let (crc, size) = data(out);
-        let written = Written { crc, compressed: octets(out.len() - start)?, size: octets(size)?, offset: octets(offset)? };
+        let written =
+            Written { crc, compressed: octets(out.len() - start)?, size: octets(size)?, offset: octets(offset)? };
         let mut header = Vec::with_capacity(LOCAL_HEADER + self.name.len());
         self.local(&mut header, written);
         if let Some(place) = out.get_mut(offset..start) {
@@ -95,7 +100,8 @@ impl Archive {
         for entry in entries {
             let header = Header::copied(entry);
             let compressed = octets(entry.compressed.len())?;
-            let written = Written { crc: entry.crc, compressed, size: entry.size, offset: octets(archive.front.len())? };
+            let written =
+                Written { crc: entry.crc, compressed, size: entry.size, offset: octets(archive.front.len())? };
             header.local(&mut archive.front, written);
             archive.front.extend_from_slice(&entry.compressed);
             header.central(&mut archive.directory, written);

@@ -20,7 +20,15 @@ pub(super) fn spread(tree: &mut Tree<'_>, codes: &mut Vec<Code>) {
         match code.word() {
             Some("colspan") => property(tree, codes, &code, cell, "gridSpan", "w:val=\"", &argument("colspan")),
             Some("cellbg") => {
-                property(tree, codes, &code, cell, "shd", "w:val=\"clear\" w:color=\"auto\" w:fill=\"", &argument("cellbg"));
+                property(
+                    tree,
+                    codes,
+                    &code,
+                    cell,
+                    "shd",
+                    "w:val=\"clear\" w:color=\"auto\" w:fill=\"",
+                    &argument("cellbg"),
+                );
             }
             Some("vm") => {
                 property(tree, codes, &code, cell, "vMerge", "w:val=\"", "\"restart\" if loop.first else \"continue\"");
@@ -40,7 +48,8 @@ fn collect(tree: &Tree<'_>, id: Id, codes: &[Code], found: &mut Vec<(Id, Code)>)
     for &child in tree.children(id) {
         match tree.kind(child) {
             Kind::Code(number) => {
-                let code = codes.get(*number).filter(|code| matches!(code.word(), Some("colspan" | "cellbg" | "vm" | "hm")));
+                let code =
+                    codes.get(*number).filter(|code| matches!(code.word(), Some("colspan" | "cellbg" | "vm" | "hm")));
                 found.extend(code.map(|code| (child, code.clone())));
             }
             _ => collect(tree, child, codes, found),
@@ -58,15 +67,34 @@ fn take_out(tree: &mut Tree<'_>, node: Id) {
 }
 
 fn add(codes: &mut Vec<Code>, like: &Code, kind: CodeKind, source: &str) -> Kind<'static> {
-    codes.push(Code { kind, source: source.to_owned(), level: None, joins_before: false, joins_after: false, ..like.clone() });
+    codes.push(Code {
+        kind,
+        source: source.to_owned(),
+        level: None,
+        joins_before: false,
+        joins_after: false,
+        ..like.clone()
+    });
     Kind::Code(codes.len() - 1)
 }
 
 /// Sets a property of a cell to the value of an expression.
-fn property(tree: &mut Tree<'_>, codes: &mut Vec<Code>, like: &Code, cell: Id, name: &str, head: &str, expression: &str) {
+fn property(
+    tree: &mut Tree<'_>,
+    codes: &mut Vec<Code>,
+    like: &Code,
+    cell: Id,
+    name: &str,
+    head: &str,
+    expression: &str,
+) {
     let prefix = tree.prefix.clone();
     let properties = tree.child(cell, "tcPr").unwrap_or_else(|| {
-        let element = Element { name: if prefix == "w:" { "w:tcPr" } else { "tcPr" }, word: "tcPr", head: format!("<{prefix}tcPr").into() };
+        let element = Element {
+            name: if prefix == "w:" { "w:tcPr" } else { "tcPr" },
+            word: "tcPr",
+            head: format!("<{prefix}tcPr").into(),
+        };
         tree.insert(cell, 0, Kind::Element(element))
     });
     if let Some(old) = tree.child(properties, name) {
@@ -77,7 +105,9 @@ fn property(tree: &mut Tree<'_>, codes: &mut Vec<Code>, like: &Code, cell: Id, n
     let index = tree.children(properties).iter().rposition(earlier).map_or(0, |at| at + 1);
     let head = head.replace("w:", &prefix);
     let value = add(codes, like, CodeKind::Value, expression);
-    for (offset, kind) in [Kind::Raw(format!("<{prefix}{name} {head}").into()), value, Kind::Raw("\"/>".into())].into_iter().enumerate() {
+    for (offset, kind) in
+        [Kind::Raw(format!("<{prefix}{name} {head}").into()), value, Kind::Raw("\"/>".into())].into_iter().enumerate()
+    {
         tree.insert(properties, index + offset, kind);
     }
 }

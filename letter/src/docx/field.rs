@@ -68,7 +68,8 @@ impl Field {
         if !name.eq_ignore_ascii_case("MERGEFIELD") {
             return Ok(None);
         }
-        let column = words.next().filter(|column| !column.starts_with('\\')).ok_or("a MERGEFIELD without a column name")?;
+        let column =
+            words.next().filter(|column| !column.starts_with('\\')).ok_or("a MERGEFIELD without a column name")?;
         let mut field = Self { column: column.to_owned(), ..Self::default() };
         while let Some(switch) = words.next() {
             let mut argument = || words.next().map(str::to_owned);
@@ -93,7 +94,11 @@ impl Field {
             "caps" => self.case = Some(Case::Words),
             "charformat" => self.as_name = true,
             "mergeformat" => {}
-            other => return Err(format!("a MERGEFIELD with \\* {other}: Upper, Lower, FirstCap, Caps, MERGEFORMAT and CHARFORMAT are known")),
+            other => {
+                return Err(format!(
+                    "a MERGEFIELD with \\* {other}: Upper, Lower, FirstCap, Caps, MERGEFORMAT and CHARFORMAT are known"
+                ));
+            }
         }
         Ok(())
     }
@@ -141,7 +146,9 @@ fn words(instruction: &str) -> Vec<String> {
         }
         // A switch may touch its argument: `\*Upper`, `\@"d.M.yyyy"`.
         match word.char_indices().nth(2) {
-            Some((at, _)) if !quoted && word.starts_with('\\') => words.extend([word[..at].to_owned(), word[at..].to_owned()]),
+            Some((at, _)) if !quoted && word.starts_with('\\') => {
+                words.extend([word[..at].to_owned(), word[at..].to_owned()]);
+            }
             _ => words.push(word),
         }
     }
@@ -205,20 +212,17 @@ fn simple_fields(tree: &Tree<'_>, id: Id) -> Vec<Id> {
 fn replace_simple<'a>(tree: &mut Tree<'a>, field: Id, code: Kind<'a>) {
     let run = tree.child(field, "r");
     let (parent, index) = (tree.parent(field), tree.index(field));
-    let run = match run {
-        Some(run) => {
-            tree.move_to(run, parent, index);
-            for child in tree.children(run).to_vec() {
-                if tree.word(child) != "rPr" {
-                    tree.detach(child);
-                }
+    let run = if let Some(run) = run {
+        tree.move_to(run, parent, index);
+        for child in tree.children(run).to_vec() {
+            if tree.word(child) != "rPr" {
+                tree.detach(child);
             }
-            run
         }
-        None => {
-            let kind = new_element(tree, "r");
-            tree.insert(parent, index, kind)
-        }
+        run
+    } else {
+        let kind = new_element(tree, "r");
+        tree.insert(parent, index, kind)
     };
     put_text(tree, run, usize::MAX, code);
     tree.detach(field);

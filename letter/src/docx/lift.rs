@@ -128,7 +128,10 @@ fn blocks(tree: &Tree<'_>, codes: &[Code], part: &PartName) -> Result<Vec<Block>
             open.push((Block { tags: vec![node] }, code));
         } else if continues(code) {
             let Some((block, _)) = open.last_mut() else {
-                return Err(mistake(code, format!("{{% {} %}} stands outside of any {{% if %}} or {{% for %}}", code.source)));
+                return Err(mistake(
+                    code,
+                    format!("{{% {} %}} stands outside of any {{% if %}} or {{% for %}}", code.source),
+                ));
             };
             block.tags.push(node);
         } else if let Some(word) = closes(code) {
@@ -139,12 +142,17 @@ fn blocks(tree: &Tree<'_>, codes: &[Code], part: &PartName) -> Result<Vec<Block>
                 }
                 Some((_, opener)) => {
                     let expected = opener.word().unwrap_or_default();
-                    return Err(mistake(code, format!(
-                        "{{% {} %}} stands where {{% end{expected} %}} is expected, for {{% {} %}} in paragraph \"{}\"",
-                        code.source, opener.source, opener.paragraph
-                    )));
+                    return Err(mistake(
+                        code,
+                        format!(
+                            "{{% {} %}} stands where {{% end{expected} %}} is expected, for {{% {} %}} in paragraph \"{}\"",
+                            code.source, opener.source, opener.paragraph
+                        ),
+                    ));
                 }
-                None => return Err(mistake(code, format!("{{% {} %}} closes a block that was never opened", code.source))),
+                None => {
+                    return Err(mistake(code, format!("{{% {} %}} closes a block that was never opened", code.source)));
+                }
             }
         }
     }
@@ -176,7 +184,8 @@ fn home(tree: &Tree<'_>, codes: &[Code], tags: &[Id]) -> Id {
             return false;
         }
         let (first, last) = (tags.first().copied().unwrap_or(TOP), tags.last().copied().unwrap_or(TOP));
-        !has_content_beside(tree, codes, first, home, Side::Before) && !has_content_beside(tree, codes, last, home, Side::Behind)
+        !has_content_beside(tree, codes, first, home, Side::Before)
+            && !has_content_beside(tree, codes, last, home, Side::Behind)
     };
     if tree.word(home) == "tr" && spans_row() { tree.parent(home) } else { home }
 }
@@ -213,11 +222,25 @@ fn has_content(tree: &Tree<'_>, id: Id, codes: &[Code]) -> bool {
         Kind::Code(code) => codes.get(*code).is_some_and(Code::is_content),
         Kind::Element(element) => match element.word {
             "pPr" => tree.child(id, "sectPr").is_some(),
-            "rPr" | "tcPr" | "trPr" | "tblPr" | "tblGrid" | "sdtPr" | "sdtEndPr" | "tab" | "cr" | "lastRenderedPageBreak" | "proofErr" => false,
+            "rPr"
+            | "tcPr"
+            | "trPr"
+            | "tblPr"
+            | "tblGrid"
+            | "sdtPr"
+            | "sdtEndPr"
+            | "tab"
+            | "cr"
+            | "lastRenderedPageBreak"
+            | "proofErr" => false,
             "br" => is_page_break(tree, id),
-            "drawing" | "pict" | "object" | "fldChar" | "instrText" | "fldSimple" | "sym" | "footnoteReference" | "endnoteReference"
-            | "noBreakHyphen" | "sectPr" => true,
-            _ => element.name.starts_with("mc:") || element.name.starts_with("m:") || tree.children(id).iter().any(|&child| has_content(tree, child, codes)),
+            "drawing" | "pict" | "object" | "fldChar" | "instrText" | "fldSimple" | "sym" | "footnoteReference"
+            | "endnoteReference" | "noBreakHyphen" | "sectPr" => true,
+            _ => {
+                element.name.starts_with("mc:")
+                    || element.name.starts_with("m:")
+                    || tree.children(id).iter().any(|&child| has_content(tree, child, codes))
+            }
         },
     }
 }
@@ -225,9 +248,11 @@ fn has_content(tree: &Tree<'_>, id: Id, codes: &[Code]) -> bool {
 /// Whether a tag of a block over several paragraphs stands in the middle of a paragraph's text: then the block is cut as it is written.
 fn is_cut_literally(tree: &Tree<'_>, codes: &[Code], tags: &[Id], home: Id) -> bool {
     tags.iter().any(|&tag| {
-        let outermost = tree.ancestors(tag).take_while(|&above| above != home).filter(|&above| !is_inline(tree, above)).last();
+        let outermost =
+            tree.ancestors(tag).take_while(|&above| above != home).filter(|&above| !is_inline(tree, above)).last();
         outermost.is_some_and(|within| {
-            has_content_beside(tree, codes, tag, within, Side::Before) && has_content_beside(tree, codes, tag, within, Side::Behind)
+            has_content_beside(tree, codes, tag, within, Side::Before)
+                && has_content_beside(tree, codes, tag, within, Side::Behind)
         })
     })
 }
@@ -313,7 +338,10 @@ fn lift_lonely(tree: &mut Tree<'_>, codes: &[Code]) {
     for paragraph in tree.all("p") {
         let mut nodes = Vec::new();
         code_nodes(tree, paragraph, &mut nodes);
-        let is_lonely = |&node: &Id| code_of(tree, node, codes).is_some_and(|code| !code.is_content() && !opens(code) && closes(code).is_none() && !continues(code));
+        let is_lonely = |&node: &Id| {
+            code_of(tree, node, codes)
+                .is_some_and(|code| !code.is_content() && !opens(code) && closes(code).is_none() && !continues(code))
+        };
         if nodes.is_empty() || has_content(tree, paragraph, codes) || !nodes.iter().all(is_lonely) {
             continue;
         }

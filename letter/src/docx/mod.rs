@@ -97,7 +97,8 @@ impl DocxTemplate {
     fn add(&mut self, entry: &Entry, program: Program) -> Result<(), Vec<Error>> {
         let Program { source, steps, places, prefix } = program;
         let name = entry.part();
-        let in_place = |errors: Vec<TemplateError>| errors.iter().map(|error| placed(&name, &places, error)).collect::<Vec<_>>();
+        let in_place =
+            |errors: Vec<TemplateError>| errors.iter().map(|error| placed(&name, &places, error)).collect::<Vec<_>>();
         let usage = usage::of(&source, &self.environment).map_err(in_place)?;
         self.environment
             .add_template_owned(name.path().to_owned(), source.clone())
@@ -156,7 +157,8 @@ impl DocxTemplate {
         let mut own: Vec<(&Header, Written)> = Vec::with_capacity(self.parts.len());
         for part in &self.parts {
             let rendered = self.rendered(part, values)?;
-            let pieces = Pieces::of(&rendered, &part.steps, &part.prefix).map_err(|reason| Error::part(&part.name, reason))?;
+            let pieces =
+                Pieces::of(&rendered, &part.steps, &part.prefix).map_err(|reason| Error::part(&part.name, reason))?;
             let written = part.header.write(out, |out| pieces.write(&part.steps, &part.prefix, out))?;
             own.push((&part.header, written));
         }
@@ -180,11 +182,9 @@ fn place(places: &[String], line: usize) -> Option<&str> {
 /// A mistake of the template language with its paragraph.
 fn placed(part: &PartName, places: &[String], error: &TemplateError) -> Error {
     match error.line.and_then(|line| place(places, line)) {
-        Some(paragraph) => Error::Placeholder {
-            part: part.clone(),
-            paragraph: paragraph.to_owned(),
-            message: error.message.clone(),
-        },
+        Some(paragraph) => {
+            Error::Placeholder { part: part.clone(), paragraph: paragraph.to_owned(), message: error.message.clone() }
+        }
         None => Error::Part { part: part.clone(), reason: error.message.clone() },
     }
 }

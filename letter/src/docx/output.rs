@@ -45,7 +45,9 @@ impl<'r> Pieces<'r> {
             }
             let Some((number, after)) = after.split_once(MARK.1) else { break };
             rest = after;
-            let Some((number, step)) = number.parse::<usize>().ok().and_then(|number| Some((number, steps.get(number)?))) else {
+            let Some((number, step)) =
+                number.parse::<usize>().ok().and_then(|number| Some((number, steps.get(number)?)))
+            else {
                 continue;
             };
             match step {
@@ -64,7 +66,9 @@ impl<'r> Pieces<'r> {
                 Step::Begin => begun.push(pieces.len()),
                 Step::End(needed) => {
                     let start = begun.pop().unwrap_or(pieces.len());
-                    let has_it = pieces[start..].iter().any(|piece| matches!(piece, Piece::Segment(at) if begins(steps, *at, needed)));
+                    let has_it = pieces[start..]
+                        .iter()
+                        .any(|piece| matches!(piece, Piece::Segment(at) if begins(steps, *at, needed)));
                     if !has_it {
                         pieces.truncate(start);
                     }
@@ -74,7 +78,10 @@ impl<'r> Pieces<'r> {
                 }
             }
             if size > MAX_PART {
-                return Err(format!("the merged document is larger than {} MiB; is there an endless loop?", MAX_PART / 1024 / 1024));
+                return Err(format!(
+                    "the merged document is larger than {} MiB; is there an endless loop?",
+                    MAX_PART / 1024 / 1024
+                ));
             }
         }
         if !rest.is_empty() {
@@ -168,7 +175,9 @@ impl Piece<'_> {
                 (Mode::Run, _) => "br",
             };
             write(&match element {
-                "br type" => format!("</{prefix}t><{prefix}br {prefix}type=\"page\"/><{prefix}t xml:space=\"preserve\">"),
+                "br type" => {
+                    format!("</{prefix}t><{prefix}br {prefix}type=\"page\"/><{prefix}t xml:space=\"preserve\">")
+                }
                 element => format!("</{prefix}t><{prefix}{element}/><{prefix}t xml:space=\"preserve\">"),
             });
         }

@@ -117,7 +117,10 @@ fn entry(
     let modified = raw.last_modified().map_or((0, 0x21), |time| (time.timepart(), time.datepart()));
     let mut compressed = Vec::new();
     // As much as the file can hold at most: what the header says is not to be trusted.
-    raw.by_ref().take(MAX_FILE).read_to_end(&mut compressed).map_err(|error| Error::damaged(format!("{name}: {error}")))?;
+    raw.by_ref()
+        .take(MAX_FILE)
+        .read_to_end(&mut compressed)
+        .map_err(|error| Error::damaged(format!("{name}: {error}")))?;
     drop(raw);
 
     let content = types.of(&name);
@@ -152,7 +155,11 @@ fn expand(
             return Err(too_large("its parts when expanded", MAX_EXPANDED));
         }
         let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
-        return if count == declared { Ok(Some(text)) } else { Err(Error::damaged(format!("{name} has a wrong size"))) };
+        return if count == declared {
+            Ok(Some(text))
+        } else {
+            Err(Error::damaged(format!("{name} has a wrong size")))
+        };
     };
     *expanded += count;
     match count {
@@ -244,7 +251,9 @@ fn content_types(archive: &mut ZipArchive<Cursor<&[u8]>>) -> Result<Types, Error
     };
     let mut text = String::new();
     let file = archive.by_index(index).map_err(zip_error)?;
-    file.take(MIB).read_to_string(&mut text).map_err(|error| Error::damaged(format!("[Content_Types].xml: {error}")))?;
+    file.take(MIB)
+        .read_to_string(&mut text)
+        .map_err(|error| Error::damaged(format!("[Content_Types].xml: {error}")))?;
     let (mut by_part, mut by_extension) = (HashMap::new(), HashMap::new());
     for tag in text.split('<').filter_map(|tag| tag.split('>').next()) {
         let of = |name: &str| attributes(tag).find(|(key, _)| *key == name).map(|(_, value)| value);

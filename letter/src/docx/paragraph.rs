@@ -119,7 +119,9 @@ fn put(tree: &mut Tree<'_>, atoms: &[Atom], placeholders: Vec<Found>, codes: &mu
     let mut start = 0;
     for atom in atoms {
         let end = start + atom.text.len();
-        let touching = numbered.iter().filter(|(range, at, _)| range.start < end && range.end > start || (start..end).contains(at));
+        let touching = numbered
+            .iter()
+            .filter(|(range, at, _)| range.start < end && range.end > start || (start..end).contains(at));
         if matches!(atom.kind, AtomKind::Text | AtomKind::Instruction) {
             let mut pieces = Vec::new();
             let mut kept = start;
@@ -140,7 +142,10 @@ fn put(tree: &mut Tree<'_>, atoms: &[Atom], placeholders: Vec<Found>, codes: &mu
                 }
                 replace_text(tree, atom.node, pieces);
             }
-        } else if atom.kind == AtomKind::Mark && end > start && touching.clone().any(|(range, ..)| range.start <= start && range.end >= end) {
+        } else if atom.kind == AtomKind::Mark
+            && end > start
+            && touching.clone().any(|(range, ..)| range.start <= start && range.end >= end)
+        {
             remove(tree, atom.node);
         }
         start = end;
@@ -182,11 +187,12 @@ pub(super) fn join(tree: &mut Tree<'_>, codes: &[Code]) {
     }
     let mut previous: Option<Id> = None;
     for paragraph in tree.all("p") {
-        let joins = |at: Option<Id>, asks: fn(&Code) -> bool| {
-            at.and_then(|at| code_in(tree, at, asks, codes)).is_some()
-        };
+        let joins =
+            |at: Option<Id>, asks: fn(&Code) -> bool| at.and_then(|at| code_in(tree, at, asks, codes)).is_some();
         let before = previous.filter(|&before| are_neighbours(tree, before, paragraph));
-        if before.is_some() && (joins(before, |code| code.joins_after) || joins(Some(paragraph), |code| code.joins_before)) {
+        if before.is_some()
+            && (joins(before, |code| code.joins_after) || joins(Some(paragraph), |code| code.joins_before))
+        {
             let into = before.unwrap_or(paragraph);
             for child in tree.children(paragraph).to_vec() {
                 if tree.word(child) != "pPr" {

@@ -202,7 +202,9 @@ fn read(text: &str, range: Range<usize>) -> Found {
     let (level, source) = if before { (None, inner) } else { level(inner, is_value) };
     let source = source.trim();
     let kind = match () {
-        () if is_tag => CodeKind::Tag(source.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default().to_owned()),
+        () if is_tag => CodeKind::Tag(
+            source.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default().to_owned(),
+        ),
         () if is_value => CodeKind::Value,
         () => CodeKind::Comment,
     };
@@ -274,7 +276,10 @@ mod tests {
 
     #[test]
     fn curly_quotes_and_special_spaces_are_plain_inside() {
-        assert_eq!(sources("{{\u{a0}Start\u{202f}|\u{a0}date(“%d %B %Y”)\u{200b} }}")[0].1, r#"Start | date("%d %B %Y")"#);
+        assert_eq!(
+            sources("{{\u{a0}Start\u{202f}|\u{a0}date(“%d %B %Y”)\u{200b} }}")[0].1,
+            r#"Start | date("%d %B %Y")"#
+        );
         assert_eq!(sources("{{ X | default(„–“) }}")[0].1, r#"X | default("–")"#);
         assert_eq!(sources("{% if a == ‘it’ %}")[0].1, "if a == 'it'");
         assert_eq!(sources("{{ \"it’s\" }}")[0].1, "\"it’s\"");

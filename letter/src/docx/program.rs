@@ -5,8 +5,8 @@
 
 use super::{
     error::{Error, PartName},
-    placeholder::{Code, CodeKind},
     lift::{closes, is_inline, opens},
+    placeholder::{Code, CodeKind},
     segment::Segment,
     xml::{Id, Kind, TOP, Tree, escaped},
 };
@@ -62,8 +62,10 @@ impl Program {
     /// # Errors
     /// A block whose tags stand where its content can't be repeated or left out.
     pub(super) fn write(tree: &Tree<'_>, codes: &[Code], mode: Mode, part: &PartName) -> Result<Self, Error> {
-        let program = Self { source: String::new(), steps: Vec::new(), places: Vec::new(), prefix: tree.prefix.clone() };
-        let mut writer = Writer { tree, codes, mode, part, program, xml: String::new(), stack: Vec::new(), blocks: Vec::new() };
+        let program =
+            Self { source: String::new(), steps: Vec::new(), places: Vec::new(), prefix: tree.prefix.clone() };
+        let mut writer =
+            Writer { tree, codes, mode, part, program, xml: String::new(), stack: Vec::new(), blocks: Vec::new() };
         writer.children(TOP)?;
         writer.flush(Mode::Plain);
         if writer.program.places.len() > MAX_CODES {
@@ -141,7 +143,8 @@ impl<'t, 'a> Writer<'t, 'a> {
         let has_tags = tree.children(id).iter().any(|&child| matches!(tree.kind(child), Kind::Code(_)));
         let table = if word == "tblGrid" { tree.parent(id) } else { id };
         let is_code = |&child: &Id| matches!(tree.kind(child), Kind::Code(_));
-        let loops_cells = || tree.children(table).iter().any(|&row| tree.word(row) == "tr" && tree.children(row).iter().any(is_code));
+        let loops_cells =
+            || tree.children(table).iter().any(|&row| tree.word(row) == "tr" && tree.children(row).iter().any(is_code));
         let needed = match word {
             "tbl" if has_tags || loops_cells() => Some("tr"),
             "tr" if has_tags => Some("tc"),
@@ -160,7 +163,9 @@ impl<'t, 'a> Writer<'t, 'a> {
         self.stack.pop();
         let holds_paragraphs = match word {
             "tc" | "txbxContent" | "footnote" | "endnote" | "comment" | "hdr" | "ftr" => true,
-            "sdtContent" => matches!(tree.word(tree.parent(tree.parent(id))), "body" | "tc" | "hdr" | "ftr" | "txbxContent"),
+            "sdtContent" => {
+                matches!(tree.word(tree.parent(tree.parent(id))), "body" | "tc" | "hdr" | "ftr" | "txbxContent")
+            }
             _ => false,
         };
         if word == "tblGrid" && loops_cells() {
@@ -187,7 +192,9 @@ impl<'t, 'a> Writer<'t, 'a> {
             // As references, so that text is never code and lines are counted right.
             for c in xml.chars() {
                 match c {
-                    '{' | '}' | '\n' | '\r' | '\t' => self.program.source.push_str(&format!("&#{};", u32::from(c))),
+                    '{' | '}' | '\n' | '\r' | '\t' => {
+                        self.program.source.extend(["&#", &u32::from(c).to_string(), ";"]);
+                    }
                     c => self.program.source.push(c),
                 }
             }
@@ -256,7 +263,9 @@ impl<'t, 'a> Writer<'t, 'a> {
         } else if matches!(word, "break" | "continue") {
             let looped = self.blocks.iter().rev().find(|block| block.code.word() == Some("for"));
             if looped.is_some_and(|block| block.stack != self.stack) {
-                return Err(mistake(format!("{{% {word} %}} must stand as its {{% for %}} does: alone in a paragraph, or in the same text")));
+                return Err(mistake(format!(
+                    "{{% {word} %}} must stand as its {{% for %}} does: alone in a paragraph, or in the same text"
+                )));
             }
         }
         Ok(())

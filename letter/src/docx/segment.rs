@@ -38,14 +38,17 @@ impl Segment {
     /// Whether an element with this name begins in it.
     pub(super) fn begins(&self, word: &str) -> bool {
         let tag = format!("<{}{word}", self.prefix);
-        self.xml.match_indices(&tag).any(|(at, _)| self.xml[at + tag.len()..].starts_with([' ', '>', '/', '\n', '\r', '\t']))
+        self.xml
+            .match_indices(&tag)
+            .any(|(at, _)| self.xml[at + tag.len()..].starts_with([' ', '>', '/', '\n', '\r', '\t']))
     }
 }
 
 fn ends_paragraph(xml: &str, prefix: &str) -> bool {
     let last = xml.rfind('<').map_or("", |at| &xml[at..]);
     let last = last.trim_end();
-    last == format!("</{prefix}p>") || (last.ends_with("/>") && (last == format!("<{prefix}p/>") || last.starts_with(&format!("<{prefix}p "))))
+    last == format!("</{prefix}p>")
+        || (last.ends_with("/>") && (last == format!("<{prefix}p/>") || last.starts_with(&format!("<{prefix}p "))))
 }
 
 /// A document's part while it is put together.
@@ -209,7 +212,8 @@ mod tests {
     #[test]
     fn whole_parts_deflate_whatever_their_size() {
         for length in [0, 1, 100, 100_000, 3_000_000] {
-            let text: String = (0..length).map(|n| char::from(b'a' + u8::try_from(n * n % 26).expect("a letter"))).collect();
+            let text: String =
+                (0..length).map(|n| char::from(b'a' + u8::try_from(n * n % 26).expect("a letter"))).collect();
             let mut out = vec![7];
             assert_eq!(deflate_whole(text.as_bytes(), &mut out), (crc32fast::hash(text.as_bytes()), length));
             assert_eq!(inflated(&out[1..]), text);
@@ -218,7 +222,14 @@ mod tests {
 
     #[test]
     fn the_end_of_a_paragraph_is_seen() {
-        for (xml, ends) in [("<w:p></w:p>", true), ("x<w:p/>", true), ("<w:p w:a=\"1\"/>", true), ("<w:pPr/>", false), ("</w:tbl>", false), ("x", false)] {
+        for (xml, ends) in [
+            ("<w:p></w:p>", true),
+            ("x<w:p/>", true),
+            ("<w:p w:a=\"1\"/>", true),
+            ("<w:pPr/>", false),
+            ("</w:tbl>", false),
+            ("x", false),
+        ] {
             assert_eq!(ends_paragraph(xml, "w:"), ends, "{xml}");
         }
         assert!(Segment::new("<w:tr w:a='1'>".to_owned(), "w:").begins("tr"));

@@ -17,9 +17,11 @@ pub(super) fn environment(engine: &Engine, fields: Vec<Field>) -> Environment<'s
     environment.set_formatter(write);
     // A value is never markup, whatever a template says of it.
     environment.add_filter("safe", |value: Value| value);
-    environment.add_filter(FILTER, move |state: &mut State<'_, '_>, value: Value, number: usize| match fields.get(number) {
-        Some(field) => merged(state, field, &value),
-        None => Err(Error::new(ErrorKind::InvalidOperation, "no such merge field")),
+    environment.add_filter(FILTER, move |state: &mut State<'_, '_>, value: Value, number: usize| {
+        match fields.get(number) {
+            Some(field) => merged(state, field, &value),
+            None => Err(Error::new(ErrorKind::InvalidOperation, "no such merge field")),
+        }
     });
     environment
 }
@@ -42,7 +44,10 @@ fn is_kept(c: char) -> bool {
 fn write_text(out: &mut Output<'_>, text: &str, is_escaped: bool) -> std::fmt::Result {
     let mut written = 0;
     // Every character of interest is one of these octets, or begins with the last.
-    let octets = text.bytes().enumerate().filter(|&(_, octet)| octet < 0x20 || matches!(octet, b'&' | b'<' | b'>' | b'"' | b'\'' | 0xef));
+    let octets = text
+        .bytes()
+        .enumerate()
+        .filter(|&(_, octet)| octet < 0x20 || matches!(octet, b'&' | b'<' | b'>' | b'"' | b'\'' | 0xef));
     for (at, octet) in octets {
         let reference = match octet {
             b'&' if !is_escaped => "&amp;",

@@ -61,12 +61,15 @@ impl<'a> Tree<'a> {
         let mut open = vec![TOP];
         loop {
             let start = position(&reader);
-            let event = reader.read_event().map_err(|error| format!("not well-formed XML at octet {start}: {error}"))?;
+            let event =
+                reader.read_event().map_err(|error| format!("not well-formed XML at octet {start}: {error}"))?;
             let raw = source.get(start..position(&reader)).unwrap_or_default();
             let parent = open.last().copied().unwrap_or(TOP);
             check(&event, raw)?;
             match event {
-                Event::Start(_) if open.len() > MAX_DEPTH => return Err(format!("nested deeper than {MAX_DEPTH} elements")),
+                Event::Start(_) if open.len() > MAX_DEPTH => {
+                    return Err(format!("nested deeper than {MAX_DEPTH} elements"));
+                }
                 Event::Start(_) => {
                     let id = tree.append(parent, tree.element(raw));
                     open.push(id);
@@ -79,7 +82,8 @@ impl<'a> Tree<'a> {
                 }
                 Event::Text(_) | Event::GeneralRef(_) => tree.append_text(parent, raw),
                 Event::CData(_) => {
-                    let text = raw.strip_prefix("<![CDATA[").and_then(|text| text.strip_suffix("]]>")).unwrap_or_default();
+                    let text =
+                        raw.strip_prefix("<![CDATA[").and_then(|text| text.strip_suffix("]]>")).unwrap_or_default();
                     tree.append(parent, Kind::Text(Cow::Owned(escaped(text))));
                 }
                 Event::Comment(_) | Event::Decl(_) | Event::PI(_) => {
@@ -152,7 +156,8 @@ impl<'a> Tree<'a> {
 
     /// From the parent up to, and without, the top.
     pub(super) fn ancestors(&self, id: Id) -> impl Iterator<Item = Id> {
-        std::iter::successors(Some(self.parent(id)), |&above| Some(self.parent(above))).take_while(|&above| above != TOP)
+        std::iter::successors(Some(self.parent(id)), |&above| Some(self.parent(above)))
+            .take_while(|&above| above != TOP)
     }
 
     /// The value of an attribute of the main vocabulary, or of none.

@@ -122,7 +122,6 @@ fn an_international_recipient_stands_in_to_as_it_is() {
 fn no_value_makes_a_field_or_a_recipient() {
     let evil = "x\r\nBcc: eve@example.net\r\n\r\nbody\n.\n--=_mixed--\u{2028}\0\u{b}";
     let mut spec = spec();
-    spec.from = "\"People\r\nBcc: eve@example.net\" <people@example.com>".to_owned();
     spec.reply_to = Some("{{ Note }} <jobs@example.com>".to_owned());
     spec.subject = "Offer {{ Note }}".to_owned();
     spec.headers.insert("X-Note".to_owned(), "{{ Note }}".to_owned());
@@ -134,7 +133,7 @@ fn no_value_makes_a_field_or_a_recipient() {
     assert_eq!(parsed.to().and_then(|to| to.as_list()).map(<[_]>::len), Some(1));
     let names: Vec<&str> = parsed.headers().iter().map(|header| header.name()).collect();
     let expected =
-        ["From", "Reply-To", "To", "Subject", "Date", "Message-ID", "X-Note", "MIME-Version", "Content-Type"];
+        ["From", "Reply-To", "To", "Subject", "Date", "Message-ID", "X-Note", "MIME-Version", "Content-Type", "Content-Transfer-Encoding"];
     assert_eq!(names.iter().map(|name| name.to_lowercase()).collect::<Vec<_>>(), expected.map(str::to_lowercase));
     assert_eq!(parsed.attachments().count(), 1);
     assert!(parsed.body_text(0).expect("text").contains("Bcc: eve@example.net"));
@@ -218,7 +217,7 @@ fn a_ready_file_comes_from_its_folder_and_from_nowhere_else() {
         ("out.txt", "is a link that leads out of the folder"),
         ("2027", "is not a file"),
         ("gone.pdf", "there is no such file in the folder"),
-        ("a\0b", "nul"),
+        ("a\0b", "NUL"),
     ] {
         let error = outcome(file).expect_err(file);
         assert_eq!(error.template, "spec.message.attachments[0].each.path");
@@ -234,7 +233,7 @@ fn a_document_is_merged_for_each_recipient() {
     let letters = compile(&spec, &contents_with("offer.docx", &docx));
     let message = message(json!({
         "Name": "Ada <b>", "Position": "R&D Engineer", "City": "London", "Start": "2027-02-18", "Remote": true, "Deadline": "2027-01-31",
-        "Salary": 67000, "Currency": "EUR", "Leave": 30,
+        "Salary": 67000, "Currency": "EUR", "Leave": 30, "Reference": "R-1",
     }));
     letters.check(&message).expect("it can be merged");
     let letter = letters.render(&message, date()).expect("a letter");
@@ -251,6 +250,7 @@ fn mjml_becomes_html_and_its_tags_stay() {
     let mut spec = spec();
     spec.html = None;
     spec.text = None;
+    spec.subject = "Hello".to_owned();
     spec.mjml = source(
         "<mjml>\n<mj-head><mj-style>#a{{ '{' }}color:red}</mj-style></mj-head>\n<mj-body>\n{% for item in Items %}\n<mj-section><mj-column>\n\
          <mj-text>Dear {{ Name }}, {{ item }}</mj-text>\n<mj-button href=\"https://example.com/{{ Id }}?a=1&amp;b={{ Name | urlencode }}\">Go</mj-button>\n\
@@ -295,7 +295,7 @@ fn every_mistake_is_told_with_its_place_in_one_go() {
             "spec.message.text line 2",
             "spec.message.text line 3",
             "spec.message.html (gone.html)",
-            "spec.message.mjml line 4",
+            "spec.message.mjml",
             "spec.message.headers.Bad Name",
             "spec.message.listUnsubscribe.mailto",
             "spec.message.attachments[0].filename",

@@ -3,7 +3,7 @@
 use crate::common::{attachment, compile, contents_with, date, message, reference, source, spec};
 use campaign::{EmailAddress, Message};
 use letter::Letters;
-use mail_parser::{MessageParser, MimeHeaders};
+use mail_parser::{HeaderForm, MessageParser, MimeHeaders};
 use proptest::prelude::*;
 use serde_json::{Map, Value};
 use std::sync::LazyLock;
@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 static LETTERS: LazyLock<Letters> = LazyLock::new(|| {
     let mut spec = spec();
     spec.subject = "{{ Subject }}".to_owned();
-    spec.reply_to = Some("\"{{ Name }}\" <jobs@example.com>".to_owned());
+    spec.reply_to = Some("{{ Name }} <jobs@example.com>".to_owned());
     spec.text = source("{{ Text }}");
     spec.html = source("<p>{{ Text }}</p>{% if Other %}{{ Other }}{% endif %}");
     spec.headers.insert("X-Name".to_owned(), "{{ Name }}".to_owned());
@@ -68,7 +68,11 @@ proptest! {
         prop_assert!(!letter.bytes.windows(2).any(|pair| (pair[0] == b'\r') != (pair[1] == b'\n')), "a line end alone");
         let parsed = MessageParser::new().parse(&letter.bytes).expect("a mail");
         prop_assert_eq!(parsed.subject().unwrap_or_default(), flat(&subject));
-        prop_assert_eq!(parsed.header("X-Name").and_then(|name| name.as_text()).unwrap_or_default(), flat(&name));
+        let x_name = parsed.header_as("X-Name", HeaderForm::Text);
+        prop_assert_eq!(x_name.first().and_then(|name| name.as_text()).unwrap_or_default(), flat(&name));
+        let reply_to = parsed.reply_to().and_then(|to| to.first());
+        prop_assert_eq!(reply_to.and_then(|to| to.address()), Some("jobs@example.com"));
+        prop_assert_eq!(reply_to.and_then(|to| to.name()).unwrap_or_default(), flat(&name));
         prop_assert_eq!(parsed.parts.len(), 5);
         prop_assert!(parsed.bcc().is_none());
         prop_assert_eq!(lines(&parsed.body_text(0).expect("text")), lines(&body));

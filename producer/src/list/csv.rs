@@ -96,7 +96,7 @@ impl Csv {
 }
 
 fn is_malformed(error: &std::io::Error) -> bool {
-    error.get_ref().is_some_and(|inner| inner.is::<Malformed>())
+    error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<Malformed>)
 }
 
 /// What the file is instead, if its first bytes tell.
@@ -106,7 +106,10 @@ fn not_csv(head: &[u8], is_utf16: bool) -> Option<Problem> {
         return wrong("it looks like an Excel workbook", "set spec.recipients.format to Xlsx");
     }
     if head.starts_with(&[0xd0, 0xcf, 0x11, 0xe0]) {
-        return wrong("it looks like an old Excel workbook (.xls)", "save it as .xlsx and set spec.recipients.format to Xlsx");
+        return wrong(
+            "it looks like an old Excel workbook (.xls)",
+            "save it as .xlsx and set spec.recipients.format to Xlsx",
+        );
     }
     if head.contains(&0) && !is_utf16 {
         return wrong("it has NUL bytes in it", "if it is UTF-16 text, set spec.recipients.encoding to utf-16le");

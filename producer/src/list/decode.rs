@@ -43,7 +43,8 @@ impl<R: Read> Text<R> {
     pub(super) fn new(mut file: R, label: Option<&str>) -> Result<Self, Problem> {
         let labelled = match label {
             Some(label) => Some(
-                Encoding::for_label(label.trim().as_bytes()).ok_or_else(|| Problem::UnknownEncoding(label.to_owned()))?,
+                Encoding::for_label(label.trim().as_bytes())
+                    .ok_or_else(|| Problem::UnknownEncoding(label.to_owned()))?,
             ),
             None => None,
         };
@@ -184,7 +185,10 @@ mod tests {
         let mut text = Text::new(&b"abc\xff\xffdef"[..], Some("shift_jis")).expect("a known label");
         let mut buffer = [0; 64];
         assert_eq!(text.read(&mut buffer).expect("good text"), 3);
-        assert!(text.read(&mut buffer).is_err_and(|e| e.get_ref().is_some_and(|inner| inner.is::<Malformed>())));
+        assert!(
+            text.read(&mut buffer)
+                .is_err_and(|e| e.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<Malformed>))
+        );
     }
 
     #[test]

@@ -41,7 +41,9 @@ pub enum Problem {
         advice: &'static str,
     },
     /// An encrypted workbook.
-    #[error("is protected by a password; save it without one (in Excel: File, Info, Protect Workbook, Encrypt with Password)")]
+    #[error(
+        "is protected by a password; save it without one (in Excel: File, Info, Protect Workbook, Encrypt with Password)"
+    )]
     Encrypted,
     /// The end is missing.
     #[error("is cut off: the end of the workbook is missing; copy or download it again")]
@@ -101,7 +103,9 @@ pub enum Problem {
         second: String,
     },
     /// `spec.recipients.encoding` is no label.
-    #[error("there is no encoding \"{0}\"; set spec.recipients.encoding to a label like utf-8, windows-1252 or utf-16le")]
+    #[error(
+        "there is no encoding \"{0}\"; set spec.recipients.encoding to a label like utf-8, windows-1252 or utf-16le"
+    )]
     UnknownEncoding(String),
     /// Bytes that are not in the encoding.
     #[error("is not {encoding} text; {advice}")]
@@ -112,7 +116,9 @@ pub enum Problem {
         advice: &'static str,
     },
     /// A quoted value that never ends.
-    #[error("a value opens with a quotation mark here and nothing closes it; close it, or write \"\" for a quotation mark inside a value")]
+    #[error(
+        "a value opens with a quotation mark here and nothing closes it; close it, or write \"\" for a quotation mark inside a value"
+    )]
     UnclosedQuote,
     /// A quoted value that swallowed lines and then went on.
     #[error(

@@ -126,7 +126,11 @@ fn sizes<R: Read + Seek>(archive: &mut ZipArchive<R>) -> Result<(), Problem> {
         }
     }
     if whole > LARGEST_WHOLE {
-        return Err(too_large("the workbook", format!("{} MiB unpacked", whole / MIB), format!("{} MiB", LARGEST_WHOLE / MIB)));
+        return Err(too_large(
+            "the workbook",
+            format!("{} MiB unpacked", whole / MIB),
+            format!("{} MiB", LARGEST_WHOLE / MIB),
+        ));
     }
     if !is_workbook {
         return Err(Problem::WrongFormat {
@@ -150,7 +154,9 @@ fn string_count<R: Read + Seek>(archive: &mut ZipArchive<R>) -> Result<(), Probl
         part.take(64 * 1024).read_to_end(&mut head).map_err(|error| Problem::Damaged(format!("{name}: {error}")))?;
         let declared = memchr::memmem::find(&head, b"uniqueCount").map_or(0, |at| first_number(&head[at..]));
         if declared > size / SHORTEST_STRING + 1 {
-            return Err(Problem::Damaged(format!("{name} says that it has {declared} texts, for which it is too small")));
+            return Err(Problem::Damaged(format!(
+                "{name} says that it has {declared} texts, for which it is too small"
+            )));
         }
     }
     Ok(())
@@ -169,7 +175,7 @@ fn depths<R: Read + Seek>(archive: &mut ZipArchive<R>) -> Result<(), Problem> {
         let part = archive.by_index(index).map_err(|error| Problem::Damaged(error.to_string()))?;
         let suspicious = part.size() > MIB && part.size() / part.compressed_size().max(1) > SUSPICIOUS;
         let name = name_of(&part)?;
-        if suspicious && name.ends_with(".xml") && is_deep(part) {
+        if suspicious && is_deep(part) {
             return Err(Problem::TooLarge {
                 what: format!("{name}: the nesting of its elements"),
                 size: format!("more than {DEEPEST} levels"),

@@ -189,7 +189,10 @@ mod tests {
         let rows = [json!(["Name", "Email", "Private mail"])];
         assert_eq!(find(&rows, Some("Private mail")).expect("a header").1.email(), 2);
         let error = find(&rows, Some("Private email")).expect_err("no such column");
-        assert!(error.contains("did you mean \"Private mail\"?") && error.contains("spec.recipients.emailColumn"), "{error}");
+        assert!(
+            error.contains("did you mean \"Private mail\"?") && error.contains("spec.recipients.emailColumn"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -157,14 +157,8 @@ impl List {
 }
 
 fn format_of(name: &str, recipients: &Recipients) -> Result<ListFormat, Error> {
-    if let Some(format) = recipients.format {
-        return Ok(format);
-    }
-    let ending = name.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase());
-    match ending.as_deref() {
-        Some("xlsx" | "xlsm" | "xls") => Ok(ListFormat::Xlsx),
-        Some("csv" | "tsv" | "txt") => Ok(ListFormat::Csv),
-        Some("ndjson" | "jsonl") => Ok(ListFormat::Ndjson),
-        _ => Err(Error::at(name, Problem::UnknownFormat)),
-    }
+    // An old workbook is opened as a new one, for the message that it gets there.
+    let old_workbook = || name.to_ascii_lowercase().ends_with(".xls").then_some(ListFormat::Xlsx);
+    let format = recipients.format.or_else(|| ListFormat::of_name(name)).or_else(old_workbook);
+    format.ok_or_else(|| Error::at(name, Problem::UnknownFormat))
 }

@@ -153,21 +153,21 @@ mod tests {
     #[test]
     fn dates_and_times_are_iso_text_in_both_date_systems() {
         for (value, shown) in [
-            (46435.0, "2027-02-17"),
-            (46435.395_833_333_336, "2027-02-17T09:30:00"),
+            (46_435.0, "2027-02-17"),
+            (46_435.395_833_333_336, "2027-02-17T09:30:00"),
             (0.395_833_333_3, "09:30:00"),
             (0.0, "00:00:00"),
-            (45943.541, "2025-10-13T12:59:02.4"),
+            (45_943.541, "2025-10-13T12:59:02.4"),
             (1.0, "1900-01-01"),
             (59.0, "1900-02-28"),
             (60.0, "1900-02-29"),
             (61.0, "1900-03-01"),
-            (45943.999_999_999_9, "2025-10-14"),
+            (45_943.999_999_999_9, "2025-10-14"),
             (2_958_465.0, "9999-12-31"),
         ] {
             assert_eq!(serial(value, false), Ok(json!(shown)), "{value}");
         }
-        assert_eq!(serial(46435.0 - 1462.0, true), Ok(json!("2027-02-17")));
+        assert_eq!(serial(46_435.0 - 1462.0, true), Ok(json!("2027-02-17")));
         assert_eq!(serial(0.5, true), Ok(json!("12:00:00")));
     }
 
@@ -175,7 +175,7 @@ mod tests {
     fn a_number_that_is_no_date_makes_the_cell_bad_and_so_does_an_error() {
         for value in [-1.0, 2_958_466.0, f64::NAN, f64::INFINITY, 1e300] {
             assert!(serial(value, false).is_err(), "{value}");
-            assert!(of_duration(value * 1e10).is_err() || value == -1.0, "{value}");
+            assert!(of_duration(value * 1e10).is_err(), "{value}");
         }
         assert_eq!(of_cell(&DataRef::Error(CellErrorType::Div0), false), Err("holds #DIV/0!".to_owned()));
     }

@@ -84,7 +84,8 @@ impl Sheet {
         let (width, is_1904) = (self.width, self.is_1904);
         let read = self.open.with_dependent_mut(|_, stream| stream.row(cells, width, is_1904));
         read.map_err(|error| {
-            let after = format!("what follows cell {}{}", column_letters(cells.values.len().saturating_sub(1)), cells.number);
+            let after =
+                format!("what follows cell {}{}", column_letters(cells.values.len().saturating_sub(1)), cells.number);
             Error::at(format!("{}: sheet \"{}\"", self.file, self.name), problem_of(error, &after))
         })
     }

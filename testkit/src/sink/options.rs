@@ -90,7 +90,8 @@ pub enum Action {
     /// What a good server does.
     Accept,
     /// Answers with this code and text (lines parted by `\n`). 421 closes the connection; a 2xx to the final dot records the mail;
-    /// a 354 to DATA takes content even if there is no recipient. In the phase Body: answers at once and reads on.
+    /// a 354 to DATA takes content even if there is no recipient. In the phase Body: answers at once, then reads
+    /// the content to its end and says no more about it.
     Reply(u16, String),
     /// Sends these bytes in place of a reply.
     Raw(Vec<u8>),

@@ -94,7 +94,7 @@ impl Session {
             let line = self.line().await?;
             self.log(&line);
             let command = Command::parse(&line);
-            if !self.input.is_empty() {
+            if !self.input.is_empty() && !matches!(command, Command::Bdat { .. }) {
                 if !self.shared.options.offers("PIPELINING") {
                     self.violation(&format!("{command:?} was followed by more before its reply; PIPELINING is not offered"));
                 } else if command.ends_a_group() {
@@ -244,9 +244,13 @@ impl Session {
         if self.input.is_empty() {
             self.fill().await?;
         }
-        self.act_in_body(&who).await?;
+        let answered = self.act_in_body(&who).await?;
         let content = self.content().await?;
         self.log(".");
+        if answered {
+            self.mail = None;
+            return Ok(());
+        }
         if !self.has_recipients() && !content.is_empty() {
             self.violation("content was sent although there is no recipient");
         }
@@ -282,16 +286,23 @@ impl Session {
         }
         let who = self.who();
         let action = self.decide(Phase::Data, &who).await?;
-        if matches!(action, Action::Drop | Action::Stall) {
-            self.perform(action.clone(), 250, "2.0.0 Ok").await?;
+        if action == Action::Drop {
+            return Err(Ended::Closed);
         }
-        self.act_in_body(&who).await?;
+        let answered = self.act_in_body(&who).await?;
         while self.input.len() < size {
             self.fill().await?;
         }
         let chunk = self.input.split_to(size);
+        if !self.input.is_empty() && !self.shared.options.offers("PIPELINING") {
+            self.violation("commands after a chunk; PIPELINING is not offered");
+        }
         if last {
             self.log(".");
+        }
+        if answered {
+            self.mail = None;
+            return Ok(());
         }
         if let Action::Reply(..) | Action::Raw(_) = action {
             return self.perform(action, 250, "").await.map(drop);
@@ -308,14 +319,14 @@ impl Session {
         self.finish(content.into()).await
     }
 
-    async fn act_in_body(&mut self, who: &(String, u64)) -> Step {
+    /// Returns whether the content has been answered already.
+    async fn act_in_body(&mut self, who: &(String, u64)) -> Result<bool, Ended> {
         match self.decide(Phase::Body, who).await? {
-            Action::Accept => Ok(()),
-            Action::Reply(code, text) => {
-                self.reply(code, &text)?;
-                self.flush().await
+            Action::Accept => Ok(false),
+            other => {
+                self.perform(other, 250, "").await?;
+                self.flush().await.map(|()| true)
             }
-            other => self.perform(other, 250, "").await.map(drop),
         }
     }
 
@@ -361,7 +372,7 @@ impl Session {
         self.shared.record(received.collect());
     }
 
-    /// What the script says about this moment, after its delay.
+    /// What the script says about this moment, after its delay or stall.
     async fn decide(&mut self, phase: Phase, who: &(String, u64)) -> Result<Action, Ended> {
         let Some(script) = &self.shared.options.script else { return Ok(Action::Accept) };
         let (recipient, attempt) = (who.0.as_str(), who.1);
@@ -372,7 +383,17 @@ impl Session {
             tokio::time::sleep(time).await;
             action = *then;
         }
+        if action == Action::Stall {
+            self.stall().await?;
+            action = Action::Accept;
+        }
         Ok(action)
+    }
+
+    async fn stall(&mut self) -> Step {
+        self.flush().await?;
+        let mut released = self.shared.released.subscribe();
+        released.wait_for(|&released| released).await.map(drop).map_err(|_| Ended::Failed)
     }
 
     pub(super) async fn act(&mut self, phase: Phase, code: u16, text: &str) -> Result<bool, Ended> {
@@ -387,7 +408,7 @@ impl Session {
 
     async fn perform(&mut self, action: Action, code: u16, text: &str) -> Result<bool, Ended> {
         match action {
-            Action::Accept | Action::Delay(..) => self.reply(code, text).map(|()| true),
+            Action::Accept | Action::Delay(..) | Action::Stall => self.reply(code, text).map(|()| true),
             Action::Reply(421, text) => {
                 self.reply(421, &text)?;
                 Err(Ended::Closed)
@@ -398,10 +419,8 @@ impl Session {
                 self.flush().await.map(|()| false)
             }
             Action::Drop | Action::RecordAndDrop => Err(Ended::Closed),
-            Action::Stall | Action::RecordAndStall => {
-                self.flush().await?;
-                let mut released = self.shared.released.subscribe();
-                released.wait_for(|&released| released).await.map_err(|_| Ended::Failed)?;
+            Action::RecordAndStall => {
+                self.stall().await?;
                 self.reply(code, text).map(|()| true)
             }
         }

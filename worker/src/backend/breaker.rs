@@ -192,7 +192,11 @@ mod tests {
     }
 
     fn fail(breaker: &Breaker, now: Moment) {
-        breaker.admit(now).expect("admitted").failed(now, &Reply { code: 421, enhanced: None, text: "busy".into() }, None);
+        breaker.admit(now).expect("admitted").failed(
+            now,
+            &Reply { code: 421, enhanced: None, text: "busy".into() },
+            None,
+        );
     }
 
     fn opened() -> Breaker {

@@ -6,7 +6,11 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use std::sync::Arc;
 
 /// See [`Backends::build`].
-pub(super) fn build(backends: &[spec::Backend], contents: &Contents, from: &EmailAddress) -> Result<Backends, Vec<Mistake>> {
+pub(super) fn build(
+    backends: &[spec::Backend],
+    contents: &Contents,
+    from: &EmailAddress,
+) -> Result<Backends, Vec<Mistake>> {
     let mut built = Backends { members: Vec::with_capacity(backends.len()) };
     let mut mistakes = Vec::new();
     for (index, backend) in backends.iter().enumerate() {
@@ -14,7 +18,8 @@ pub(super) fn build(backends: &[spec::Backend], contents: &Contents, from: &Emai
         match one(backend, &place, from) {
             Ok(part) => {
                 let Part { address, connections, patience, backend: inner } = part;
-                built = built.with_boxed(&backend.name, address, (backend.priority, backend.weight), connections, inner);
+                built =
+                    built.with_boxed(&backend.name, address, (backend.priority, backend.weight), connections, inner);
                 if let Some(last) = built.members.last_mut() {
                     last.patience = patience;
                 }
@@ -100,9 +105,8 @@ fn connections(number: u32) -> usize {
 fn http(spec: &spec::Http, place: &Place<'_>) -> Result<(String, http::Http), Vec<Mistake>> {
     let mut mistakes = Vec::new();
     let mut note = |mistake: Mistake| mistakes.push(mistake);
-    let url = reqwest::Url::parse(&spec.url)
-        .ok()
-        .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    let url =
+        reqwest::Url::parse(&spec.url).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
     if url.is_none() {
         note(place.mistake("http.url", "is not a web address; write it like https://api.example.com/mail"));
     }

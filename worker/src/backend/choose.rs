@@ -98,9 +98,8 @@ impl Pool {
         if equals.len() == 1 {
             return equals.filter(open).find_map(choice);
         }
-        let with_status = |wanted| {
-            equals.clone().filter(open).filter(move |index| self.seats[*index].breaker.status(now) == wanted)
-        };
+        let with_status =
+            |wanted| equals.clone().filter(open).filter(move |index| self.seats[*index].breaker.status(now) == wanted);
         if let Some(probe) = with_status(Status::ProbeDue).find_map(choice) {
             return Some(probe);
         }

@@ -57,11 +57,22 @@ pub(crate) struct Settings {
 
 impl Http {
     pub(crate) fn new(settings: Settings) -> Self {
-        let Settings { client, url, mut headers, body, place, idempotency_header, sole, timeout, connections } = settings;
+        let Settings { client, url, mut headers, body, place, idempotency_header, sole, timeout, connections } =
+            settings;
         let content_type = if body.is_some() { "application/json" } else { "message/rfc822" };
         headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static(content_type));
         let repeatable = sole && idempotency_header.is_some();
-        Self { client, url, headers, body, place, idempotency_header, repeatable, timeout, connections: Semaphore::new(connections) }
+        Self {
+            client,
+            url,
+            headers,
+            body,
+            place,
+            idempotency_header,
+            repeatable,
+            timeout,
+            connections: Semaphore::new(connections),
+        }
     }
 
     /// Makes and sends the request; the answer, or how far it came.

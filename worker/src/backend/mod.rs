@@ -4,8 +4,8 @@
 //! [`Backends`] are those of a campaign, built from its spec.
 
 pub(crate) mod breaker;
-pub(crate) mod choose;
 mod build;
+pub(crate) mod choose;
 mod http;
 mod maildir;
 mod request_body;

@@ -177,7 +177,9 @@ mod tests {
         let body = RequestBody::compile(template, "body").map_err(|mistakes| format!("{mistakes:?}"))?;
         let letter = letter();
         let content = Bytes::from(letter.bytes.clone());
-        let bytes = body.render(Mail { letter: &letter, content: &content, fields: &fields }).map_err(|error| error.to_string())?;
+        let bytes = body
+            .render(Mail { letter: &letter, content: &content, fields: &fields })
+            .map_err(|error| error.to_string())?;
         Ok(serde_json::from_slice(&bytes).expect("JSON"))
     }
 

@@ -16,11 +16,7 @@ pub(super) struct Smtp {
 }
 
 /// The backend of a spec, and its address for people.
-pub(super) fn build(
-    spec: &spec::Smtp,
-    place: &Place<'_>,
-    from: &EmailAddress,
-) -> Result<(String, Smtp), Vec<Mistake>> {
+pub(super) fn build(spec: &spec::Smtp, place: &Place<'_>, from: &EmailAddress) -> Result<(String, Smtp), Vec<Mistake>> {
     let port = spec.port.unwrap_or_else(|| Settings::default_port(spec.tls));
     let (credentials, extra_roots) = match (credentials(spec, place), extra_roots(spec, place)) {
         (Ok(credentials), Ok(extra_roots)) => (credentials, extra_roots),

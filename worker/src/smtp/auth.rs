@@ -13,7 +13,11 @@ use base64_simd::STANDARD;
 const MAX_COMMAND: usize = 500;
 
 /// Logs in by the best mechanism that the server offers.
-pub(super) async fn log_in(connection: &mut Connection, credentials: &Credentials, settings: &Settings) -> Result<(), Failure> {
+pub(super) async fn log_in(
+    connection: &mut Connection,
+    credentials: &Credentials,
+    settings: &Settings,
+) -> Result<(), Failure> {
     let Credentials { username, secret } = credentials;
     let failed = |broken| failure(Phase::Auth, broken, settings);
     let offers = |mechanism| connection.features.logs_in_by(mechanism);
@@ -37,7 +41,12 @@ pub(super) async fn log_in(connection: &mut Connection, credentials: &Credential
 }
 
 /// RFC 4616.
-async fn plain(connection: &mut Connection, username: &str, password: &str, settings: &Settings) -> Result<Heard, Broken> {
+async fn plain(
+    connection: &mut Connection,
+    username: &str,
+    password: &str,
+    settings: &Settings,
+) -> Result<Heard, Broken> {
     let limit = settings.timeouts.command.0;
     let response = STANDARD.encode_to_string(format!("\0{username}\0{password}"));
     if response.len() < MAX_COMMAND {
@@ -50,7 +59,12 @@ async fn plain(connection: &mut Connection, username: &str, password: &str, sett
 }
 
 /// The old mechanism without a standard: name and password when asked for.
-async fn login(connection: &mut Connection, username: &str, password: &str, settings: &Settings) -> Result<Heard, Broken> {
+async fn login(
+    connection: &mut Connection,
+    username: &str,
+    password: &str,
+    settings: &Settings,
+) -> Result<Heard, Broken> {
     let limit = settings.timeouts.command.0;
     let mut heard = connection.command(b"AUTH LOGIN\r\n", limit).await?;
     for response in [username, password] {
@@ -64,7 +78,12 @@ async fn login(connection: &mut Connection, username: &str, password: &str, sett
 }
 
 /// Google's and Microsoft's XOAUTH2.
-async fn token_login(connection: &mut Connection, username: &str, token: &str, settings: &Settings) -> Result<Heard, Broken> {
+async fn token_login(
+    connection: &mut Connection,
+    username: &str,
+    token: &str,
+    settings: &Settings,
+) -> Result<Heard, Broken> {
     let limit = settings.timeouts.command.0;
     let response = STANDARD.encode_to_string(format!("user={username}\u{1}auth=Bearer {token}\u{1}\u{1}"));
     match connection.command(format!("AUTH XOAUTH2 {response}\r\n").as_bytes(), limit).await? {

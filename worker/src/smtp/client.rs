@@ -1,6 +1,11 @@
 //! The client as the rest of the worker sees it.
 
-use super::{Failure, Settings, job::{Job, Stage}, pool::Pool, tls::BadCertificates};
+use super::{
+    Failure, Settings,
+    job::{Job, Stage},
+    pool::Pool,
+    tls::BadCertificates,
+};
 use crate::Gate;
 use bytes::Bytes;
 use campaign::{EmailAddress, Reply};
@@ -30,7 +35,10 @@ impl Client {
     /// If the settings ask for TLS, and the host is no host name or a certificate to trust can't be used.
     pub fn new(settings: Settings) -> Result<Self, BadCertificates> {
         if settings.sends_password_in_clear() {
-            tracing::warn!(host = settings.host, "smtp.tls is None: the password is sent over the network in the clear");
+            tracing::warn!(
+                host = settings.host,
+                "smtp.tls is None: the password is sent over the network in the clear"
+            );
         }
         Ok(Self { pool: Pool::new(settings)? })
     }

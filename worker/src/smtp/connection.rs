@@ -73,7 +73,9 @@ impl Connection {
         heard.expect(220).map_err(failed)?;
         if !self.wire.input().is_empty() {
             // Somebody on the way could have put it there, to be taken for a reply inside TLS (CVE-2011-0411).
-            return Err(failed(Broken::Confused("it sent more after its reply to STARTTLS, before TLS began".to_owned())));
+            return Err(failed(Broken::Confused(
+                "it sent more after its reply to STARTTLS, before TLS began".to_owned(),
+            )));
         }
         self.wire.set_limit(handshake);
         self.features = Features::default();
@@ -118,7 +120,11 @@ pub(super) fn failure(phase: Phase, broken: Broken, settings: &Settings) -> Fail
         Broken::Io(error) => (Kind::Lost, format!("the connection to {host} was lost at {name}: {error}")),
         Broken::Closed => (Kind::Lost, format!("{host} closed the connection at {name}")),
         Broken::TimedOut(limit) if phase == Phase::Greeting => {
-            let hint = if settings.tls == Tls::Tls { "" } else { "; if the port speaks TLS from the first byte, set smtp.tls to Tls" };
+            let hint = if settings.tls == Tls::Tls {
+                ""
+            } else {
+                "; if the port speaks TLS from the first byte, set smtp.tls to Tls"
+            };
             (Kind::TimedOut, format!("no greeting from {host} within {limit:?}{hint}"))
         }
         Broken::TimedOut(limit) => (Kind::TimedOut, format!("no answer from {host} at {name} within {limit:?}")),

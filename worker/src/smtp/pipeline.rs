@@ -24,8 +24,8 @@ use tokio::time::Instant;
 
 /// A server that takes longer than this for a final dot gets no opening in advance: another connection may be free sooner.
 const SLOW: Duration = Duration::from_secs(1);
-/// A mail whose opening was sent in advance goes elsewhere when it has waited this long for the one before it.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// A mail whose opening was sent in advance goes elsewhere when the one before it has taken this part of the time for a final dot: 6 s of 10 min.
+const PATIENCE: u32 = 100;
 /// How long QUIT may take.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -113,7 +113,10 @@ impl Session<'_> {
                 Some(("5.3.4", format!("the mail has {size} bytes and the server takes {limit}; it was not sent")))
             }
             _ if job.mail.to.needs_smtputf8() || job.mail.from.needs_smtputf8() => (!features.smtputf8).then(|| {
-                ("5.6.7", "the server does not take addresses that are not ASCII (SMTPUTF8); it was not sent".to_owned())
+                (
+                    "5.6.7",
+                    "the server does not take addresses that are not ASCII (SMTPUTF8); it was not sent".to_owned(),
+                )
             }),
             _ => None,
         };
@@ -179,7 +182,9 @@ impl Session<'_> {
         let rcpt = match self.connection.hear(timeouts.command.0).await {
             Ok(rcpt) => rcpt,
             // It is known already that this mail is refused, and why.
-            Err(broken) => return Err(mail.refusal().map_or((Phase::Rcpt, broken), |reply| (Phase::Mail, Broken::Closing(reply)))),
+            Err(broken) => {
+                return Err(mail.refusal().map_or((Phase::Rcpt, broken), |reply| (Phase::Mail, Broken::Closing(reply))));
+            }
         };
         let (mail_good, rcpt_good) = (mail.is_good(), rcpt.is_good());
         let refusal = refusal(Phase::Mail, mail)?.or(refusal(Phase::Rcpt, rcpt)?);
@@ -267,7 +272,11 @@ impl Session<'_> {
             && job.progress.stage() < Stage::Committed
         {
             // Perhaps the server has said why it hung up.
-            let said = if matches!(broken, Broken::Io(_) | Broken::Closed) { self.connection.last_words().await } else { None };
+            let said = if matches!(broken, Broken::Io(_) | Broken::Closed) {
+                self.connection.last_words().await
+            } else {
+                None
+            };
             self.return_unserved(next);
             let failure = match said {
                 Some(reply) => Failure::refused(Phase::Content, reply),
@@ -344,14 +353,15 @@ impl Session<'_> {
     /// for it can't take back a DATA.
     async fn hear_final(&mut self, next: &mut Option<Current>) -> Result<Heard, Broken> {
         let limit = self.pool.settings.timeouts.final_dot.0;
-        if next.is_none() || limit <= PATIENCE {
+        if next.is_none() {
             return self.connection.hear_in_full(limit).await;
         }
-        match self.connection.hear_in_full(PATIENCE).await {
+        let patience = limit / PATIENCE;
+        match self.connection.hear_in_full(patience).await {
             Err(Broken::TimedOut(_)) => {
                 self.return_unserved(next.take());
                 self.spent = true;
-                self.connection.hear_in_full(limit.saturating_sub(PATIENCE)).await
+                self.connection.hear_in_full(limit.saturating_sub(patience)).await
             }
             heard => heard,
         }

@@ -154,7 +154,11 @@ mod tests {
             ("250 192.0.2.1 hello\r\n", 250, None, "192.0.2.1 hello"),
             ("550 a\tb\u{1b}[31mc\u{7f}\u{85}d\r\n", 550, None, "ab[31mcd"),
         ] {
-            assert_eq!(read(text), Reply { code, enhanced: enhanced.map(str::to_owned), text: said.to_owned() }, "{text:?}");
+            assert_eq!(
+                read(text),
+                Reply { code, enhanced: enhanced.map(str::to_owned), text: said.to_owned() },
+                "{text:?}"
+            );
         }
     }
 
@@ -175,7 +179,17 @@ mod tests {
 
     #[test]
     fn junk_is_refused_as_soon_as_it_is_known() {
-        for junk in ["HTTP/1.1 400 Bad Request\r\n", "SSH", "x", "\r\n", "150 x\r\n", "600 x\r\n", "250x\r\n", "25 x\r\n", "\u{16}\u{3}\u{1}"] {
+        for junk in [
+            "HTTP/1.1 400 Bad Request\r\n",
+            "SSH",
+            "x",
+            "\r\n",
+            "150 x\r\n",
+            "600 x\r\n",
+            "250x\r\n",
+            "25 x\r\n",
+            "\u{16}\u{3}\u{1}",
+        ] {
             assert!(matches!(scan(junk.as_bytes()), Err(Junk::NotAReply(_))), "{junk:?}");
         }
         assert!(matches!(scan(b"250-a\r\n251 b\r\n"), Err(Junk::Mixed(_))));

@@ -39,7 +39,8 @@ impl Settings {
 
     /// Whether a password would go over the network in the clear: worth a warning.
     pub fn sends_password_in_clear(&self) -> bool {
-        let loopback = self.host == "localhost" || self.host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback());
+        let loopback =
+            self.host == "localhost" || self.host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback());
         self.credentials.is_some() && self.tls == Tls::None && !loopback
     }
 }

@@ -94,12 +94,9 @@ mod tests {
 
     #[test]
     fn only_dots_that_begin_a_line_are_doubled() {
-        for (content, expected) in [
-            ("a\r\n", "a\r\n"),
-            (".\r\n", "..\r\n"),
-            ("a.b\r\n.c\r\n..\r\n", "a.b\r\n..c\r\n...\r\n"),
-            ("", ""),
-        ] {
+        for (content, expected) in
+            [("a\r\n", "a\r\n"), (".\r\n", "..\r\n"), ("a.b\r\n.c\r\n..\r\n", "a.b\r\n..c\r\n...\r\n"), ("", "")]
+        {
             assert_eq!(wire(content.as_bytes()), expected.as_bytes(), "{content:?}");
         }
         assert_eq!(wire(&b".\r\n".repeat(500)), b"..\r\n".repeat(500));

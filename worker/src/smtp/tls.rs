@@ -47,7 +47,8 @@ pub(super) struct Trust {
 
 impl Trust {
     pub(super) fn new(settings: &Settings) -> Result<Self, BadCertificates> {
-        let name = ServerName::try_from(settings.host.clone()).map_err(|_| BadCertificates::NotAHost(settings.host.clone()))?;
+        let name = ServerName::try_from(settings.host.clone())
+            .map_err(|_| BadCertificates::NotAHost(settings.host.clone()))?;
         let mut roots = RootCertStore::empty();
         // Honours SSL_CERT_FILE and SSL_CERT_DIR. A system without any is fine: there may be extra roots.
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
@@ -74,7 +75,7 @@ pub(super) fn explain(error: &rustls::Error, host: &str) -> String {
             CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
                 format!("the certificate of {host} is not valid yet: is this machine's clock right?")
             }
-            CertificateError::UnknownIssuer => format!(
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => format!(
                 "the certificate of {host} is from an authority that is not known here: give the authority's certificate in smtp.ca"
             ),
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {

@@ -3,7 +3,12 @@
 //! TLS is driven here by hand, so that the two kinds share one way to write: what lies in a buffer of a TLS library might leave the machine long
 //! after the gate was asked. Here every write(2) that may carry the end of a mail is preceded by the question.
 
-use super::{alarm::Alarm, job::{Progress, Stage}, reply::{Junk, MAX_REPLY}, tls::Trust};
+use super::{
+    alarm::Alarm,
+    job::{Progress, Stage},
+    reply::{Junk, MAX_REPLY},
+    tls::Trust,
+};
 use crate::Gate;
 use campaign::Reply;
 use rustls::ClientConnection;
@@ -249,7 +254,12 @@ impl Tls {
         }
     }
 
-    fn poll_read(&mut self, tcp: &mut TcpStream, context: &mut Context<'_>, space: &mut [u8]) -> Poll<Result<usize, Broken>> {
+    fn poll_read(
+        &mut self,
+        tcp: &mut TcpStream,
+        context: &mut Context<'_>,
+        space: &mut [u8],
+    ) -> Poll<Result<usize, Broken>> {
         loop {
             match self.session.reader().read(space) {
                 Ok(count) => return Poll::Ready(Ok(count)),

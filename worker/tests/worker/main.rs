@@ -2,6 +2,7 @@
 
 mod failover;
 mod http;
+mod journal_fails;
 mod outbox;
 mod outcomes;
 mod rates;

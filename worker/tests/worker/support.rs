@@ -36,18 +36,26 @@ impl Campaign {
         let folder = tempfile::tempdir().expect("a folder");
         let journal = Embedded::open(&folder.path().join("state")).expect("a journal");
         let uid = CampaignUid::alone("hr/offers", "list", "message", None);
-        let spec = json!({"from": "People <people@example.com>", "subject": "Hello {{ Name }}", "text": {"inline": "Dear {{ Name }},\n"}});
-        let spec = serde_json::from_value(spec).expect("a message");
-        let letters = Letters::compile(&spec, uid, &Contents::default()).map_err(|found| format!("{found:?}"));
-        let campaign = Self { folder, journal, letters: Arc::new(letters.expect("letters")), uid };
+        let campaign = Self { folder, journal, letters: letters(uid, "Hello {{ Name }}"), uid };
         campaign.publish(addresses).await;
         campaign
+    }
+
+    /// Its letters.
+    pub(crate) fn letters(&self) -> Arc<Letters> {
+        Arc::clone(&self.letters)
+    }
+
+    /// The same with another subject.
+    pub(crate) fn with_subject(self, subject: &str) -> Self {
+        Self { letters: letters(self.uid, subject), ..self }
     }
 
     async fn publish(&self, addresses: impl IntoIterator<Item = String>) {
         let pin = Pin { uid: self.uid, contents: BTreeMap::new(), destination: "backends".to_owned() };
         self.journal.pin(pin).await.expect("pinned");
-        let entries: Vec<_> = addresses.into_iter().zip(2..).map(|(address, row)| Entry::Message(message(row, &address))).collect();
+        let entries: Vec<_> =
+            addresses.into_iter().zip(2..).map(|(address, row)| Entry::Message(message(row, &address))).collect();
         let published = u64::try_from(entries.len()).expect("a number");
         let tally = Tally { published, ..Tally::default() };
         let checkpoint = Checkpoint { next_row: published + 2, tally, done: true };
@@ -63,14 +71,25 @@ impl Campaign {
     /// Runs it until its end or the stop, and checks that the account balances.
     pub(crate) async fn try_run(&self, backends: Backends, options: Options, stop: &Stop) -> Result<Finished, Error> {
         let (progress, seen) = watch::channel(Progress::default());
-        let worker = WorkerOptions { on_unknown: options.on_unknown, now: Timestamp::now() };
-        let worker = self.journal.worker(worker).await.expect("a worker");
-        let run = worker::run(worker, Arc::clone(&self.letters), backends, options, stop.clone(), progress);
+        let run = self.start(backends, options, stop, progress).await;
         let finished = tokio::time::timeout(Duration::from_secs(60), run).await.expect("an end within a minute")?;
         assert!(finished.counts.balances(), "{:?}", finished.counts);
         assert_eq!(finished.counts, self.journal.counts().await.expect("counts"));
         assert_eq!(seen.borrow().counts, finished.counts);
         Ok(finished)
+    }
+
+    /// A run that may be spawned.
+    pub(crate) async fn start(
+        &self,
+        backends: Backends,
+        options: Options,
+        stop: &Stop,
+        progress: watch::Sender<Progress>,
+    ) -> impl Future<Output = Result<Finished, Error>> + Send + 'static {
+        let worker = WorkerOptions { on_unknown: options.on_unknown, now: Timestamp::now() };
+        let worker = self.journal.worker(worker).await.expect("a worker");
+        worker::run(worker, Arc::clone(&self.letters), backends, options, stop.clone(), progress)
     }
 
     /// The latest settlement of each row.
@@ -98,6 +117,14 @@ impl Campaign {
         let contents = Contents::in_directory(self.folder.path());
         Backends::build(&specs, &contents, &from).map_err(|found| format!("{found:?}")).expect("backends")
     }
+}
+
+fn letters(uid: CampaignUid, subject: &str) -> Arc<Letters> {
+    let spec =
+        json!({"from": "People <people@example.com>", "subject": subject, "text": {"inline": "Dear {{ Name }},\n"}});
+    let spec = serde_json::from_value(spec).expect("a message");
+    let letters = Letters::compile(&spec, uid, &Contents::default());
+    Arc::new(letters.map_err(|found| format!("{found:?}")).expect("letters"))
 }
 
 /// `count` addresses of one domain.
@@ -130,7 +157,8 @@ pub(crate) fn at(sink: &Sink, name: &str) -> serde_json::Value {
 
 /// An SMTP backend, as JSON, where nobody listens.
 pub(crate) fn nowhere(name: &str) -> serde_json::Value {
-    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port();
+    let port =
+        std::net::TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port();
     json!({"name": name, "smtp": {"host": "127.0.0.1", "port": port, "tls": "None", "connections": 4}})
 }
 
@@ -163,10 +191,6 @@ impl Scripted {
 
     pub(crate) fn that_takes_everything() -> Self {
         Self::new(|_, _| Ok(reply(250, "queued")))
-    }
-
-    pub(crate) fn count(&self) -> usize {
-        self.calls.lock().expect("a lock").len()
     }
 }
 

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 /// A paragraph as people write it, 190 bytes long.
-const PARAGRAPH: &str = "we are glad to offer you the position of {{ Position }} in {{ City }}. Your reference is {{ Reference }}, your first day would be \
+const PARAGRAPH: &str = "we are glad to offer you the position of {{ Position }}. Your reference is {{ Reference }}, your first day would be \
     {{ Start }}, and your salary {{ Salary }} a year, paid at the end of each month.";
 
 /// Writes `campaign.yaml` for the list `list` beside it into `folder`; mails go to `server`.

@@ -15,7 +15,7 @@ for number in range(letters):
         "Position": "R&D Lead <EMEA>",
         "Salary": 40000 + number,
         "Start": "2027-01-01",
-        "City": "Zürich",
+        "Reference": f"OF-2027-{number:07}",
     }, autoescape=True)
     document.save(io.BytesIO())
 print(letters / (time.perf_counter() - begun))

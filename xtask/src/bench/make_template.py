@@ -7,7 +7,7 @@ import docx
 letter = docx.Document()
 letter.add_heading("Your offer", 0)
 letter.add_paragraph("Dear {{ Name }},")
-letter.add_paragraph("we are glad to offer you the position of {{ Position }} in {{ City }}, from {{ Start }} on.")
+letter.add_paragraph("we are glad to offer you the position of {{ Position }} from {{ Start }} on, under {{ Reference }}.")
 letter.add_paragraph("Your salary is {{ Salary }} a year.")
 letter.add_paragraph("People Team")
 letter.save(sys.argv[1])

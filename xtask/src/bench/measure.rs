@@ -42,11 +42,17 @@ pub(crate) fn time_of(command: &mut Command) -> Result<Duration> {
     Ok(begun.elapsed())
 }
 
-/// Runs it and returns the last line that it prints, as a number.
-pub(crate) fn number_from(command: &mut Command) -> Result<f64> {
+/// Runs it and returns the number behind `label` in the last line that it prints.
+pub(crate) fn number_from(command: &mut Command, label: &str) -> Result<f64> {
     let output = crate::command::output_of(command)?;
     let last = output.trim().lines().last().unwrap_or_default();
-    last.parse().with_context(|| format!("expected a number as the last line, found \"{last}\""))
+    number_behind(label, last).with_context(|| format!("expected a number behind \"{label}\" in \"{last}\""))
+}
+
+fn number_behind(label: &str, line: &str) -> Option<f64> {
+    let rest = &line[line.find(label)? + label.len()..];
+    let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
+    rest[..end].parse().ok()
 }
 
 /// Runs it and returns the most memory that it held, in MB (10⁶ bytes): the kernel's own high-water mark, read until the process ends.
@@ -75,6 +81,20 @@ fn high_water_mark(child: &Child) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn figures_are_found_in_what_the_measured_programs_print() {
+        assert_eq!(number_behind("", "28111 mails/s, 9.2 µs of processor time a mail"), Some(28111.0));
+        assert_eq!(
+            number_behind("rows_per_second=", "rows=100 seconds=0.25 rows_per_second=400 peak_kib=9"),
+            Some(400.0)
+        );
+        assert_eq!(
+            number_behind("\"documentsPerSecond\":", r#"{"documentsPerSecond":12000.0,"threads":1}"#),
+            Some(12000.0)
+        );
+        assert_eq!(number_behind("mails=", "usage"), None);
+    }
 
     #[test]
     fn one_slow_round_does_not_move_the_middle() -> Result<()> {

@@ -34,7 +34,7 @@ impl Bench {
     fn smtp(&self) -> Result<Line> {
         let ours = || {
             let sink = peers::SmtpSink::start()?;
-            measure::number_from(built("examples/smtp_speed").args([sink.address.to_string(), MAILS.to_string()]))
+            measure::number_from(built("examples/smtp_speed").args([sink.address.to_string(), MAILS.to_string()]), "")
         };
         let (ours, peer) = measure::in_turn(self.rounds, ours, || peers::smtp_source(MAILS, 4000))?;
         Ok(times(
@@ -71,10 +71,10 @@ impl Bench {
         let template = self.folder.path().join("letter.docx");
         self.write_template(&template)?;
         let template = template.to_string_lossy().into_owned();
-        let ours = || measure::number_from(built("examples/docx_speed").args([&template, "20000"]));
+        let ours = || measure::number_from(built("examples/docx_speed").arg(&template), "\"documentsPerSecond\":");
         let peer = || {
             let source = include_str!("docxtpl_speed.py");
-            measure::number_from(&mut peers::script(&self.python, source, &[&template, "200"]))
+            measure::number_from(&mut peers::script(&self.python, source, &[&template, "200"]), "")
         };
         let (ours, peer) = measure::in_turn(self.rounds, ours, peer)?;
         Ok(times(
@@ -91,10 +91,10 @@ impl Bench {
         let list = self.folder.path().join("list.xlsx");
         testkit::lists::write_xlsx(&list, 100_000, COLUMNS)?;
         let list = list.to_string_lossy().into_owned();
-        let ours = || measure::number_from(built("examples/list_speed").arg(&list));
+        let ours = || measure::number_from(built("examples/list_speed").arg(&list), "rows_per_second=");
         let peer = || {
             let source = include_str!("openpyxl_speed.py");
-            measure::number_from(&mut peers::script(&self.python, source, &[&list]))
+            measure::number_from(&mut peers::script(&self.python, source, &[&list]), "")
         };
         let (ours, peer) = measure::in_turn(self.rounds, ours, peer)?;
         Ok(times("xlsx rows, 100,000 × 6 columns", "rows/s", ours, "openpyxl read_only", peer, [12.0, 25.0]))

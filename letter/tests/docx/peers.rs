@@ -1,8 +1,6 @@
 //! The DOCX merge next to other programs: docxtpl merges the same templates, LibreOffice shows the results.
 
-mod docx_tools;
-
-use docx_tools::*;
+use crate::tools::*;
 use serde_json::{Value, json};
 
 /// What both make of a template, as python-docx reads it.
@@ -22,20 +20,61 @@ fn templates_in_the_spelling_of_docxtpl_give_what_docxtpl_gives() {
         ("values", paragraphs(&["Dear {{ Name }},", "{{ Name|e }} and {{ items[0].d }}"])),
         ("paragraphs", paragraphs(&["{%p if town %}", "in town", "{%p else %}", "outside", "{%p endif %}", "end"])),
         ("a paragraph's loop", paragraphs(&["{%p for i in items %}", "{{ i.d }}: {{ i.p }}", "{%p endfor %}"])),
-        ("nested", paragraphs(&["{%p for i in items %}", "{%p if i.p == 2 %}", "two", "{%p endif %}", "{{ i.d }}", "{%p endfor %}"])),
+        (
+            "nested",
+            paragraphs(&[
+                "{%p for i in items %}",
+                "{%p if i.p == 2 %}",
+                "two",
+                "{%p endif %}",
+                "{{ i.d }}",
+                "{%p endfor %}",
+            ]),
+        ),
         ("inline", paragraphs(&["a {% if no %}b{% else %}c{% endif %} d {% for i in items %}[{{ i.d }}]{% endfor %}"])),
-        ("dashes", paragraphs(&["My house is", "{%- if town -%}", " in town", "{%- else -%}", " outside", "{%- endif -%}", " and I love it."])),
-        ("rows", rows(&[&["h", "i"], &["{%tr for i in items %}", ""], &["{{ i.d }}", "{{ i.p }}"], &["{%tr endfor %}", ""], &["f", "g"]])),
+        (
+            "dashes",
+            paragraphs(&[
+                "My house is",
+                "{%- if town -%}",
+                " in town",
+                "{%- else -%}",
+                " outside",
+                "{%- endif -%}",
+                " and I love it.",
+            ]),
+        ),
+        (
+            "rows",
+            rows(&[
+                &["h", "i"],
+                &["{%tr for i in items %}", ""],
+                &["{{ i.d }}", "{{ i.p }}"],
+                &["{%tr endfor %}", ""],
+                &["f", "g"],
+            ]),
+        ),
         ("rows by condition", rows(&[&["a"], &["{%tr if no %}"], &["b"], &["{%tr endif %}"], &["c"]])),
         ("columns", rows(&[&["{%tc for c in cols %}", "{{ c }}", "{%tc endfor %}"]])),
-        ("vertically merged", rows(&[&["{%tr for i in items %}", ""], &["{% vm %}all", "{{ i.d }}"], &["{%tr endfor %}", ""]])),
+        (
+            "vertically merged",
+            rows(&[&["{%tr for i in items %}", ""], &["{% vm %}all", "{{ i.d }}"], &["{%tr endfor %}", ""]]),
+        ),
         ("horizontally merged", rows(&[&["{%tc for c in cols %}", "{% hm %}all", "{%tc endfor %}"], &["x", "y", "z"]])),
         ("spans and colours", rows(&[&["{% colspan 2 %}wide"], &["{% cellbg colour %}red"]])),
         ("escapes", paragraphs(&["{_{ Name }_} {_% if %_}"])),
         ("comments", paragraphs(&["a{# note #}b", "{#p note #}", "c"])),
         ("quotes", paragraphs(&["{{ “x” ~ ‘y’ }}"])),
         ("set", paragraphs(&["{%p set total = 3 %}", "{{ total * 2 }}"])),
-        ("runs", format!("<w:p>{}{}{}</w:p>", run("<w:b/>", "a{%r if town %}"), run("<w:i/>", "b"), run("", "{%r endif %}c"))),
+        (
+            "runs",
+            format!(
+                "<w:p>{}{}{}</w:p>",
+                run("<w:b/>", "a{%r if town %}"),
+                run("<w:i/>", "b"),
+                run("", "{%r endif %}c")
+            ),
+        ),
     ] {
         let (ours, theirs) = both(&document(&body), &values);
         assert_eq!(ours, theirs, "{what}");
@@ -50,10 +89,17 @@ fn libreoffice_shows_the_values_of_a_merged_document() {
     );
     let mut values = offer();
     values["items"] = json!(["first", "second", "third\nline"]);
-    let offer_letter = merged(include_bytes!("data/offer_template.docx"), &values);
+    let offer_letter = merged(include_bytes!("../data/offer_template.docx"), &values);
     let list = merged(&default, &values);
     let texts = pdf_texts(&[&offer_letter, &list]).map(|text| text.split_whitespace().collect::<Vec<_>>().join(" "));
-    for wanted in ["Dear Zoë <O'Brien> & Søn,", "Engineer in Zürich", "18 February 2027", "67,000 CHF", "R&D-17", "Confidential, for Zoë"] {
+    for wanted in [
+        "Dear Zoë <O'Brien> & Søn,",
+        "Engineer in Zürich",
+        "18 February 2027",
+        "67,000 CHF",
+        "R&D-17",
+        "Confidential, for Zoë",
+    ] {
         assert!(texts[0].contains(wanted), "{wanted}: {}", texts[0]);
     }
     for wanted in ["Offer for Zoë", "Zürich", "first", "second", "third", "line"] {

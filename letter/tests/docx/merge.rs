@@ -1,11 +1,9 @@
-//! The DOCX merge through its public API, its results read back by python-docx and LibreOffice.
+//! What becomes of placeholders, tags and merge fields, read back by python-docx.
 
-mod docx_tools;
-
-use docx_tools::*;
+use crate::tools::*;
 use serde_json::json;
 
-const OFFER: &[u8] = include_bytes!("data/offer_template.docx");
+const OFFER: &[u8] = include_bytes!("../data/offer_template.docx");
 
 #[test]
 fn a_template_of_libreoffice_is_merged_in_body_table_header_and_footer() {
@@ -57,16 +55,29 @@ fn text_boxes_content_controls_and_links_are_merged() {
         "<w:p><w:r><mc:AlternateContent><mc:Choice Requires=\"wps\"><w:drawing><wps:txbx>{}</wps:txbx></w:drawing></mc:Choice><mc:Fallback><w:pict><v:textbox>{}\
          </v:textbox></w:pict></mc:Fallback></mc:AlternateContent></w:r>{}</w:p><w:sdt><w:sdtPr><w:id w:val=\"1\"/></w:sdtPr><w:sdtContent>{}</w:sdtContent></w:sdt>\
          <w:p><w:hyperlink r:id=\"rId9\">{}</w:hyperlink><w:ins w:id=\"1\" w:author=\"a\">{}</w:ins><w:del w:id=\"2\" w:author=\"a\"><w:r><w:delText>{{{{ Gone</w:delText></w:r></w:del></w:p>",
-        shape("new {{ A }}"), shape("old {{ A }}"), run("", "text {{ A }}"), paragraph("control {{ A }}"), run("", "link {{ A }}"), run("", " added {{ A }}")
+        shape("new {{ A }}"),
+        shape("old {{ A }}"),
+        run("", "text {{ A }}"),
+        paragraph("control {{ A }}"),
+        run("", "link {{ A }}"),
+        run("", " added {{ A }}")
     );
     let body = self::body(&merged(&document(&body), &json!({"A": "<1>"})));
-    for text in ["new &lt;1&gt;", "old &lt;1&gt;", "text &lt;1&gt;", "control &lt;1&gt;", "link &lt;1&gt;", " added &lt;1&gt;", "{{ Gone"] {
+    for text in [
+        "new &lt;1&gt;",
+        "old &lt;1&gt;",
+        "text &lt;1&gt;",
+        "control &lt;1&gt;",
+        "link &lt;1&gt;",
+        " added &lt;1&gt;",
+        "{{ Gone",
+    ] {
         assert!(body.contains(text), "{text}: {body}");
     }
 }
 
 #[test]
-fn footnotes_charts_and_properties_are_merged_too() {
+fn footnotes_and_properties_are_merged_too() {
     let notes = part("footnotes", &format!("<w:footnote w:id=\"1\">{}</w:footnote>", paragraph("note {{ A }}")));
     let result = merged(&document_with(&paragraph("body"), &[("word/footnotes.xml", &notes)]), &json!({"A": "x"}));
     assert!(part_of(&result, "word/footnotes.xml").contains("note x"));
@@ -81,7 +92,10 @@ fn footnotes_charts_and_properties_are_merged_too() {
 
 #[test]
 fn line_breaks_and_tabs_of_a_value_become_elements_and_forbidden_characters_go() {
-    let body = body(&merged(&document(&paragraph("[{{ A }}]")), &json!({"A": "1\r\n2\n3\t4\u{0}\u{1}0\u{2}\u{1f}\u{fffe}😀\u{c}5"})));
+    let body = body(&merged(
+        &document(&paragraph("[{{ A }}]")),
+        &json!({"A": "1\r\n2\n3\t4\u{0}\u{1}0\u{2}\u{1f}\u{fffe}😀\u{c}5"}),
+    ));
     assert!(
         body.contains(
             "[1</w:t><w:br/><w:t xml:space=\"preserve\">2</w:t><w:br/><w:t xml:space=\"preserve\">3</w:t><w:tab/><w:t xml:space=\"preserve\">40😀</w:t>\
@@ -106,7 +120,9 @@ fn a_value_is_never_markup_and_never_code() {
         let paragraphs = read(&result)["paragraphs"].clone();
         assert_eq!(paragraphs.as_array().map(Vec::len), Some(1), "{template}: {paragraphs}");
     }
-    let read = |template: &str, value: &str| merged_paragraphs(&document(&paragraph(template)), &json!({"A": value}))[0].clone();
+    let read = |template: &str, value: &str| {
+        merged_paragraphs(&document(&paragraph(template)), &json!({"A": value}))[0].clone()
+    };
     assert_eq!(read("{{ A | safe }}", "<w:br/>"), "<w:br/>");
     assert_eq!(read("{{ A | e }}", "a & b"), "a & b");
     assert_eq!(read("{% set x %}<{{ A }}>{% endset %}{{ x }}", "&lt;"), "<&lt;>");
@@ -135,8 +151,17 @@ fn tags_alone_in_their_paragraphs_leave_no_line() {
 
 #[test]
 fn a_block_from_the_start_of_a_paragraph_to_the_end_of_another_is_about_whole_paragraphs() {
-    let template = document(&paragraphs(&["{% for x in xs %}a {{ x }}", "b {{ x }}{% endfor %}", "{% if A %}yes", "really{% endif %}", "end"]));
-    assert_eq!(merged_paragraphs(&template, &json!({"xs": [1, 2], "A": false})), json!(["a 1", "b 1", "a 2", "b 2", "end"]));
+    let template = document(&paragraphs(&[
+        "{% for x in xs %}a {{ x }}",
+        "b {{ x }}{% endfor %}",
+        "{% if A %}yes",
+        "really{% endif %}",
+        "end",
+    ]));
+    assert_eq!(
+        merged_paragraphs(&template, &json!({"xs": [1, 2], "A": false})),
+        json!(["a 1", "b 1", "a 2", "b 2", "end"])
+    );
     assert_eq!(merged_paragraphs(&template, &json!({"xs": [], "A": true})), json!(["yes", "really", "end"]));
 }
 
@@ -149,14 +174,31 @@ fn a_block_from_the_middle_of_a_paragraph_to_the_middle_of_another_joins_them_wh
 
 #[test]
 fn a_block_over_several_runs_of_a_paragraph_keeps_the_formatting_of_each() {
-    let body = format!("<w:p>{}{}{}</w:p>", run("<w:b/>", "A{% for x in xs %}B"), run("<w:i/>", "{{ x }}"), run("<w:color w:val=\"FF0000\"/>", "C{% endfor %}D"));
+    let body = format!(
+        "<w:p>{}{}{}</w:p>",
+        run("<w:b/>", "A{% for x in xs %}B"),
+        run("<w:i/>", "{{ x }}"),
+        run("<w:color w:val=\"FF0000\"/>", "C{% endfor %}D")
+    );
     let read = read(&merged(&document(&body), &json!({"xs": [1, 2]})));
     assert_eq!(read["paragraphs"], json!(["AB1CB2CD"]));
     let formats: Vec<String> = read["runs"][0]
         .as_array()
         .expect("runs")
         .iter()
-        .map(|run| format!("{}{}", run["text"].as_str().expect("text"), if run["bold"] == true { "b" } else if run["italic"] == true { "i" } else { "c" }))
+        .map(|run| {
+            format!(
+                "{}{}",
+                run["text"].as_str().expect("text"),
+                if run["bold"] == true {
+                    "b"
+                } else if run["italic"] == true {
+                    "i"
+                } else {
+                    "c"
+                }
+            )
+        })
         .collect();
     assert_eq!(formats, ["Ab", "Bb", "1i", "Cc", "Bb", "2i", "Cc", "Dc"]);
 }
@@ -174,7 +216,7 @@ fn rows_are_repeated_however_the_tags_stand_in_the_table() {
         vec![["Head", "Count"], ["{%tr for i in items %}", ""], ["{{ i.a }}", "{{ i.b }}"], ["{%tr endfor %}", ""]],
         vec![["Head", "Count"], ["{%tr for i in items %}{{ i.a }}", "{{ i.b }}{%tr endfor %}"]],
     ] {
-        let rows: Vec<&[&str]> = rows.iter().map(|row| row.as_slice()).collect();
+        let rows: Vec<&[&str]> = rows.iter().map(<[&str; 2]>::as_slice).collect();
         assert_eq!(read(&merged(&document(&table(&rows)), &values))["tables"], expected, "{rows:?}");
     }
 }
@@ -184,14 +226,18 @@ fn a_table_without_rows_goes_and_a_cell_without_paragraphs_gets_one() {
     let rows: &[&[&str]] = &[&["{%tr for i in items %}"], &["{{ i }}"], &["{%tr endfor %}"]];
     let empty = body(&merged(&document(&format!("{}{}", table(rows), paragraph("end"))), &json!({"items": []})));
     assert!(!empty.contains("w:tbl") && empty.contains("end"), "{empty}");
-    let cell = format!("<w:tbl><w:tr><w:tc>{}</w:tc></w:tr></w:tbl>", paragraphs(&["{%p if A %}", "yes", "{%p endif %}"]));
+    let cell =
+        format!("<w:tbl><w:tr><w:tc>{}</w:tc></w:tr></w:tbl>", paragraphs(&["{%p if A %}", "yes", "{%p endif %}"]));
     assert!(body(&merged(&document(&cell), &json!({"A": false}))).contains("<w:tc><w:p/></w:tc>"));
     assert_eq!(read(&merged(&document(&cell), &json!({"A": true})))["tables"], json!([[["yes"]]]));
 }
 
 #[test]
 fn cells_are_repeated_and_a_condition_takes_some_of_a_row() {
-    let template = document(&table(&[&["{%tc for c in cs %}", "{{ c }}", "{%tc endfor %}"], &["a", "{% if A %}b", "c{% endif %}", "d"]]));
+    let template = document(&table(&[
+        &["{%tc for c in cs %}", "{{ c }}", "{%tc endfor %}"],
+        &["a", "{% if A %}b", "c{% endif %}", "d"],
+    ]));
     let text = body(&merged(&template, &json!({"cs": [1, 2, 3], "A": false})));
     assert_eq!(text.matches("<w:tc>").count(), 5, "{text}");
 }
@@ -199,8 +245,20 @@ fn cells_are_repeated_and_a_condition_takes_some_of_a_row() {
 /// A complex `MERGEFIELD` as Word writes it, its instruction cut in two.
 fn field(instruction: (&str, &str), result: &str) -> String {
     let char = |kind: &str| format!("<w:r><w:rPr><w:i/></w:rPr><w:fldChar w:fldCharType=\"{kind}\"/></w:r>");
-    let code = |text: &str| format!("<w:r><w:rPr><w:i/></w:rPr><w:instrText xml:space=\"preserve\">{}</w:instrText></w:r>", text.replace('"', "&quot;"));
-    format!("{}{}{}{}{result}{}", char("begin"), code(instruction.0), code(instruction.1), char("separate"), char("end"))
+    let code = |text: &str| {
+        format!(
+            "<w:r><w:rPr><w:i/></w:rPr><w:instrText xml:space=\"preserve\">{}</w:instrText></w:r>",
+            text.replace('"', "&quot;")
+        )
+    };
+    format!(
+        "{}{}{}{}{result}{}",
+        char("begin"),
+        code(instruction.0),
+        code(instruction.1),
+        char("separate"),
+        char("end")
+    )
 }
 
 #[test]
@@ -208,7 +266,10 @@ fn merge_fields_give_way_to_their_value_in_the_formatting_of_their_result() {
     let body = format!(
         "<w:p>{}{}{}</w:p><w:p><w:fldSimple w:instr=\" MERGEFIELD  Start \\@ &quot;d MMMM yyyy&quot; \"><w:r><w:rPr><w:b/></w:rPr><w:t>«Start»</w:t></w:r></w:fldSimple>{}</w:p>",
         run("", "Dear "),
-        field((" MERGEFIELD \"Fir", "st name\" \\* Upper \\b \"Dr. \" \\f , "), &format!("{}<w:proofErr w:type=\"spellStart\"/>{}", run("<w:b/>", "«First"), run("<w:b/>", "_name»"))),
+        field(
+            (" MERGEFIELD \"Fir", "st name\" \\* Upper \\b \"Dr. \" \\f , "),
+            &format!("{}<w:proofErr w:type=\"spellStart\"/>{}", run("<w:b/>", "«First"), run("<w:b/>", "_name»"))
+        ),
         run("", "!"),
         field((" MERGEFIELD Salary \\* CHARFORMAT", " \\# \"#,##0.00\" "), &run("<w:b/>", "«Salary»")),
     );
@@ -226,11 +287,19 @@ fn merge_fields_give_way_to_their_value_in_the_formatting_of_their_result() {
 fn an_empty_merge_field_takes_its_surrounding_text_with_it_or_is_an_error() {
     let with = document(&format!("<w:p>{}</w:p>", field((" MERGEFIELD Title", " \\f \" \" "), &run("", "«Title»"))));
     assert_eq!(merged_paragraphs(&with, &json!({"Title": null})), json!([""]));
-    let without = compiled(&document(&format!("<w:p>{}</w:p>", field((" MERGEFIELD", " First_name "), &run("", "«First_name»")))));
+    let without = compiled(&document(&format!(
+        "<w:p>{}</w:p>",
+        field((" MERGEFIELD", " First_name "), &run("", "«First_name»"))
+    )));
     let error = without.check(&row(&json!({"First name": null}))).expect_err("no value").to_string();
-    assert!(error.contains("the merge field `First_name` has no value") && error.contains("body, paragraph \"«First_name»\""), "{error}");
+    assert!(
+        error.contains("the merge field `First_name` has no value")
+            && error.contains("body, paragraph \"«First_name»\""),
+        "{error}"
+    );
     assert!(without.check(&row(&json!({"First name": "Ada"}))).is_ok());
-    let used: Vec<String> = without.usage().flat_map(|(_, usage)| &usage.columns).map(|column| column.name.clone()).collect();
+    let used: Vec<String> =
+        without.usage().flat_map(|(_, usage)| &usage.columns).map(|column| column.name.clone()).collect();
     assert_eq!(used, ["First_name"]);
 }
 
@@ -251,9 +320,15 @@ fn a_field_that_word_alone_could_compute_is_a_mistake() {
 
 #[test]
 fn placeholders_in_the_address_of_a_link_field_are_merged() {
-    let template = document(&format!("<w:p>{}</w:p>", field((" HYPERLINK \"mailto:{{ Ma", "il }}\" "), &run("", "write to {{ Mail }}"))));
+    let template = document(&format!(
+        "<w:p>{}</w:p>",
+        field((" HYPERLINK \"mailto:{{ Ma", "il }}\" "), &run("", "write to {{ Mail }}"))
+    ));
     let body = body(&merged(&template, &json!({"Mail": "a&b@example.com"})));
-    assert!(body.contains("HYPERLINK &quot;mailto:a&amp;b@example.com<") && body.contains("write to a&amp;b@example.com"), "{body}");
+    assert!(
+        body.contains("HYPERLINK &quot;mailto:a&amp;b@example.com<") && body.contains("write to a&amp;b@example.com"),
+        "{body}"
+    );
 }
 
 #[test]
@@ -271,7 +346,10 @@ fn mistakes_name_the_part_and_the_paragraph() {
         ("{% unknown %}", "unknown statement"),
     ] {
         let found = mistakes(&document(&format!("{}{}", paragraph("first"), paragraph(text))));
-        assert!(found.len() == 1 && found[0].contains(wanted) && found[0].contains("body, paragraph \""), "{text}: {found:?}");
+        assert!(
+            found.len() == 1 && found[0].contains(wanted) && found[0].contains("body, paragraph \""),
+            "{text}: {found:?}"
+        );
     }
 }
 
@@ -280,7 +358,10 @@ fn all_parts_with_mistakes_are_named_at_once() {
     let notes = part("footnotes", &format!("<w:footnote w:id=\"1\">{}</w:footnote>", paragraph("{{ a")));
     let found = mistakes(&document_with(&paragraph("{{ b"), &[("word/footnotes.xml", &notes)]));
     assert_eq!(found.len(), 2, "{found:?}");
-    assert!(found.iter().any(|mistake| mistake.starts_with("footnotes (word/footnotes.xml), paragraph \"{{ a\"")), "{found:?}");
+    assert!(
+        found.iter().any(|mistake| mistake.starts_with("footnotes (word/footnotes.xml), paragraph \"{{ a\"")),
+        "{found:?}"
+    );
 }
 
 #[test]
@@ -298,11 +379,12 @@ fn blocks_that_could_break_the_document_are_mistakes() {
 
 #[test]
 fn a_row_that_does_not_fit_is_an_error_with_its_paragraph() {
-    let template = compiled(&document(&paragraphs(&["Dear {{ Name }}", "{% for x in range(99999999) %}{{ x }}{% endfor %}"])));
+    let template =
+        compiled(&document(&paragraphs(&["Dear {{ Name }}", "{% for x in range(99999999) %}{{ x }}{% endfor %}"])));
     let error = template.render(&row(&json!({"Nam": "x"}))).expect_err("missing").to_string();
     assert!(error.starts_with("body, paragraph \"Dear {{ Name }}\": `Name` has no value"), "{error}");
     let error = template.check(&row(&json!({"Name": "x"}))).expect_err("endless").to_string();
-    assert!(error.contains("{% for x in range(99999999) %}") , "{error}");
+    assert!(error.contains("{% for x in range(99999999) %}"), "{error}");
 }
 
 #[test]
@@ -319,7 +401,8 @@ fn errors_of_every_kind_of_placeholder_name_its_own_paragraph() {
         "{% for x in range(99999999) %}{% endfor %}",
     ] {
         let texts = ["{{ A }}", "{% if A %}", "before {{ A }}", code, "after {{ A }}", "{% endif %}"];
-        let error = compiled(&document(&paragraphs(&texts))).check(&row(&json!({"A": "a"}))).expect_err(code).to_string();
+        let error =
+            compiled(&document(&paragraphs(&texts))).check(&row(&json!({"A": "a"}))).expect_err(code).to_string();
         assert!(error.starts_with(&format!("body, paragraph \"{code}\": ")), "{code}: {error}");
     }
 }
