@@ -88,7 +88,9 @@ fn of_base64(text: &str) -> Option<Vec<u8>> {
 /// A document that is meant to be a MailCampaign, however wrong its kind or apiVersion.
 fn is_campaign(document: &Value) -> bool {
     let text = |field: &str| document[field].as_str().unwrap_or_default();
-    text("kind") == "MailCampaign" || text("apiVersion").starts_with("mailcampaign.io/") || !document["spec"]["recipients"].is_null()
+    text("kind") == "MailCampaign"
+        || text("apiVersion").starts_with("mailcampaign.io/")
+        || !document["spec"]["recipients"].is_null()
 }
 
 fn the_only(campaigns: Vec<Value>, others: &[Value]) -> Result<Value, String> {
@@ -98,9 +100,12 @@ fn the_only(campaigns: Vec<Value>, others: &[Value]) -> Result<Value, String> {
         (Some(campaign), 1) => Ok(campaign),
         (Some(_), _) => Err(format!("holds {count} MailCampaigns; put each into a file of its own")),
         (None, _) => {
-            let kinds: Vec<_> = others.iter().map(|other| other["kind"].as_str().unwrap_or("a document without kind")).collect();
+            let kinds: Vec<_> =
+                others.iter().map(|other| other["kind"].as_str().unwrap_or("a document without kind")).collect();
             let found = if kinds.is_empty() { "is empty".to_owned() } else { format!("only {}", kinds.join(", ")) };
-            Err(format!("holds no MailCampaign ({found}); begin with apiVersion: mailcampaign.io/v1alpha1 and kind: MailCampaign"))
+            Err(format!(
+                "holds no MailCampaign ({found}); begin with apiVersion: mailcampaign.io/v1alpha1 and kind: MailCampaign"
+            ))
         }
     }
 }
@@ -111,7 +116,10 @@ fn syntax(file: &str, error: &serde_saphyr::Error) -> Mistake {
     match error.location() {
         Some(location) => {
             let message = message.split(" at line ").next().unwrap_or_default().to_owned();
-            Mistake::new(format!("{file}: line {} column {}", location.line(), location.column()), format!("not YAML: {message}"))
+            Mistake::new(
+                format!("{file}: line {} column {}", location.line(), location.column()),
+                format!("not YAML: {message}"),
+            )
         }
         None => Mistake::new(file, format!("not YAML: {message}")),
     }

@@ -1,6 +1,9 @@
 //! A list from the web: fetched to a temporary file, and refused unless it is the file that the campaign names.
 
-use crate::{hashes::hex, list::{ListFile, new_temporary}};
+use crate::{
+    hashes::hex,
+    list::{ListFile, new_temporary},
+};
 use campaign::Mistake;
 use sha2::{Digest, Sha256};
 use std::{io::Write, time::Duration};
@@ -27,7 +30,8 @@ pub(crate) async fn fetch(url: &str, sha256: &str) -> Result<ListFile, Mistake> 
         .build()
         .map_err(|error| wrong(format!("can't be fetched: {error}")))?;
     let unreachable = |error: reqwest::Error| wrong(format!("can't be fetched: {}", with_causes(&error)));
-    let mut response = client.get(url).send().await.and_then(reqwest::Response::error_for_status).map_err(unreachable)?;
+    let mut response =
+        client.get(url).send().await.and_then(reqwest::Response::error_for_status).map_err(unreachable)?;
     let name = display_name(url);
     let unwritable = |error: std::io::Error| wrong(format!("can't be written to a temporary file: {error}"));
     let mut file = new_temporary(&name).map_err(unwritable)?;
@@ -42,7 +46,9 @@ pub(crate) async fn fetch(url: &str, sha256: &str) -> Result<ListFile, Mistake> 
     }
     let found = hex(&hash.finalize());
     if !found.eq_ignore_ascii_case(sha256) {
-        let message = format!("{url} is not the file that was named: its SHA-256 is {found}; check the file, then write this hash");
+        let message = format!(
+            "{url} is not the file that was named: its SHA-256 is {found}; check the file, then write this hash"
+        );
         return Err(Mistake::new(format!("{FIELD}.sha256"), message));
     }
     Ok(ListFile::from_temporary(file, &name, Some(found)))

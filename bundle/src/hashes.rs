@@ -30,7 +30,9 @@ impl Hashes {
         parts.recipients();
         parts.message();
         let message = sha256(canonical(&serde_json::to_value(&parts.by_path).unwrap_or_default()).as_bytes());
-        let list = list.sha256().map_err(|error| Mistake::new(LIST, format!("{} can't be read: {error}", list.path.display())))?;
+        let list = list
+            .sha256()
+            .map_err(|error| Mistake::new(LIST, format!("{} can't be read: {error}", list.path.display())))?;
         let mut contents = parts.by_path;
         contents.insert(LIST.to_owned(), list.clone());
         Ok(Self { contents, list, message })

@@ -115,8 +115,9 @@ impl Gathered {
         if reference.purpose == Purpose::List {
             self.list = Some(match place {
                 Place::File(path) => ListFile::at(path, &reference.key().key),
-                Place::Document(bytes) => ListFile::temporary(&bytes, &reference.key().key)
-                    .map_err(|error| Mistake::new(&reference.field, format!("can't be written to a temporary file: {error}")))?,
+                Place::Document(bytes) => ListFile::temporary(&bytes, &reference.key().key).map_err(|error| {
+                    Mistake::new(&reference.field, format!("can't be written to a temporary file: {error}"))
+                })?,
             });
             return Ok(());
         }

@@ -50,7 +50,10 @@ impl<'a> Lookup<'a> {
             Ok(_) => {}
         }
         if !self.is_inside(&file) {
-            return Err(wrong(format!("{} is a link that leads out of its folder; put the file itself there", file.display())));
+            return Err(wrong(format!(
+                "{} is a link that leads out of its folder; put the file itself there",
+                file.display()
+            )));
         }
         Ok(Place::File(file))
     }
@@ -65,7 +68,12 @@ impl<'a> Lookup<'a> {
         let unreadable = |error: io::Error| wrong(format!("{} can't be read: {error}", file.display()));
         let size = fs::metadata(&file).map_err(unreadable)?.len();
         if size > MAX_BYTES {
-            return Err(wrong(format!("{} has {} MiB, but at most {} are allowed", file.display(), size >> 20, MAX_BYTES >> 20)));
+            return Err(wrong(format!(
+                "{} has {} MiB, but at most {} are allowed",
+                file.display(),
+                size >> 20,
+                MAX_BYTES >> 20
+            )));
         }
         fs::read(&file).map_err(unreadable)
     }
@@ -90,7 +98,8 @@ impl<'a> Lookup<'a> {
     fn missing(&self, reference: &Reference, file: &Path) -> Mistake {
         let key = reference.key();
         let kind = if matches!(reference.content, ContentKey::ConfigMap(_)) { "ConfigMap" } else { "Secret" };
-        let (folder, name) = (file.parent().unwrap_or(self.directory), file.file_name().unwrap_or_default().to_string_lossy());
+        let (folder, name) =
+            (file.parent().unwrap_or(self.directory), file.file_name().unwrap_or_default().to_string_lossy());
         let files = names_in(folder);
         let keys = self.objects(reference).get(&key.name).into_iter().flat_map(BTreeMap::keys);
         let meant = nearest(&name, keys.chain(&files).map(String::as_str).filter(|candidate| *candidate != name));

@@ -50,7 +50,9 @@ fn walk(path: &str, value: &Value, found: &mut Vec<Reference>) {
             for (name, value) in fields {
                 let field = format!("{path}.{name}");
                 match name.as_str() {
-                    "configMap" => found.extend(key(value).map(|key| reference(field, path, ContentKey::ConfigMap(key)))),
+                    "configMap" => {
+                        found.extend(key(value).map(|key| reference(field, path, ContentKey::ConfigMap(key))))
+                    }
                     "secret" if path.ends_with(".auth") => found.extend(credentials(&field, value)),
                     "secret" => found.extend(key(value).map(|key| reference(field, path, ContentKey::Secret(key)))),
                     _ => walk(&field, value, found),
@@ -112,7 +114,9 @@ pub(crate) fn missing_folders(campaign: &Value, beside: &Path) -> Vec<Mistake> {
         let folder = attachment["each"]["directory"].as_str()?;
         (!beside.join(folder).is_dir()).then(|| {
             let message = match nearest(folder, names_in(beside).iter().map(String::as_str)) {
-                Some(meant) => format!("there is no folder {}; did you mean \"{meant}\"?", beside.join(folder).display()),
+                Some(meant) => {
+                    format!("there is no folder {}; did you mean \"{meant}\"?", beside.join(folder).display())
+                }
                 None => format!("there is no folder {}", beside.join(folder).display()),
             };
             Mistake::new(format!("spec.message.attachments[{index}].each.directory"), message)

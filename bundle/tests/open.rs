@@ -106,8 +106,11 @@ binaryData: {letter.docx: UEsD, offers.csv: RW1haWwKYm9iQGV4YW1wbGUuY29tCg==}
 
 #[tokio::test]
 async fn an_object_of_another_namespace_or_kind_is_not_taken() {
-    for object in ["kind: ConfigMap\nmetadata: {name: offers, namespace: sales}", "kind: Secret\nmetadata: {name: offers}"] {
-        let folder = folder(&format!("{CAMPAIGN}---\n{object}\nstringData: {{offer.html: nope}}\ndata: {{offer.html: bm8=}}\n"));
+    for object in
+        ["kind: ConfigMap\nmetadata: {name: offers, namespace: sales}", "kind: Secret\nmetadata: {name: offers}"]
+    {
+        let folder =
+            folder(&format!("{CAMPAIGN}---\n{object}\nstringData: {{offer.html: nope}}\ndata: {{offer.html: bm8=}}\n"));
         let bundle = opened(folder.path()).await;
         assert_eq!(text(&bundle, &config_map("offers", "offer.html")), "<p>Dear {{ Name }}");
     }
@@ -117,7 +120,8 @@ async fn an_object_of_another_namespace_or_kind_is_not_taken() {
 async fn credentials_are_keys_of_a_secret_or_files_in_a_folder_of_its_name() {
     let auth = "tls: None, auth: {secret: {name: relay}}";
     let campaign = CAMPAIGN.replace("tls: None", auth);
-    let document = "---\nkind: Secret\nmetadata: {name: relay}\nstringData: {username: ann}\ndata: {password: czNjcmV0Cg==}\n";
+    let document =
+        "---\nkind: Secret\nmetadata: {name: relay}\nstringData: {username: ann}\ndata: {password: czNjcmV0Cg==}\n";
     let beside = folder(&campaign);
     fs::create_dir(beside.path().join("relay")).expect("a folder");
     fs::write(beside.path().join("relay/username"), "ann\r\n").expect("a file");
@@ -136,7 +140,10 @@ async fn a_missing_credential_names_the_secret_and_the_file() {
     let folder = folder(&CAMPAIGN.replace("tls: None", "tls: None, auth: {secret: {name: relay}}"));
     let mistakes = mistakes(folder.path()).await;
     assert_eq!(mistakes.len(), 2);
-    assert!(mistakes[0].starts_with("spec.delivery.backends[0].smtp.auth.secret: relay/username is not there"), "{mistakes:?}");
+    assert!(
+        mistakes[0].starts_with("spec.delivery.backends[0].smtp.auth.secret: relay/username is not there"),
+        "{mistakes:?}"
+    );
     assert!(mistakes[1].contains("relay/password"), "{mistakes:?}");
 }
 
@@ -147,7 +154,11 @@ async fn a_missing_file_names_where_was_looked_and_the_nearest_one() {
         "spec.message.html.configMap: offers/ofer.html is not there: DIR/campaign.yaml holds no ConfigMap \"offers\" with a key \"ofer.html\", and \
          there is no file DIR/ofer.html; did you mean \"offer.html\"?"
     );
-    assert!(the_mistake("key: offers.csv", "key: zzz.csv").await.starts_with("spec.recipients.source.configMap: offers/zzz.csv is not there"));
+    assert!(
+        the_mistake("key: offers.csv", "key: zzz.csv")
+            .await
+            .starts_with("spec.recipients.source.configMap: offers/zzz.csv is not there")
+    );
     assert!(
         the_mistake("docx: {configMap: {name: offers, key: letter.docx}}", "each: {directory: leters, path: a}")
             .await
@@ -195,7 +206,10 @@ async fn a_syntax_error_has_its_line_and_column_and_no_text_of_the_file() {
     assert!(mistake.starts_with("DIR/campaign.yaml: line 1") && mistake.contains(" column "), "{mistake}");
     assert!(!mistake.contains("s3cret"), "{mistake}");
     let twice = the_mistake("    subject: Your offer\n", "    subject: a\n    subject: b\n").await;
-    assert!(twice.starts_with("DIR/campaign.yaml: line 11 column 5: not YAML: ") && twice.contains("subject"), "{twice}");
+    assert!(
+        twice.starts_with("DIR/campaign.yaml: line 11 column 5: not YAML: ") && twice.contains("subject"),
+        "{twice}"
+    );
 }
 
 #[tokio::test]
@@ -291,7 +305,11 @@ async fn the_uid_changes_with_list_message_and_label_and_with_nothing_else() {
     assert_ne!(original.uid(None), original.uid(Some("again")));
 
     let delivery = CAMPAIGN.replace("  delivery:", "  delivery:\n    rate: {perSecond: 5}\n    onUnknown: Resend");
-    assert_eq!(original.hashes, opened(folder(&delivery).path()).await.hashes, "delivery may change while a campaign runs");
+    assert_eq!(
+        original.hashes,
+        opened(folder(&delivery).path()).await.hashes,
+        "delivery may change while a campaign runs"
+    );
     let said = CAMPAIGN.replace("  message:", "    dedupe: true\n  message:");
     assert_eq!(original.hashes, opened(folder(&said).path()).await.hashes, "a default that is said is the same");
 
@@ -321,7 +339,8 @@ async fn the_uid_changes_with_list_message_and_label_and_with_nothing_else() {
 /// Field paths whose hashes differ.
 fn differences(one: &Bundle, other: &Bundle) -> Vec<String> {
     let (one, other) = (&one.hashes.contents, &other.hashes.contents);
-    let mut paths: Vec<_> = one.keys().chain(other.keys()).filter(|path| one.get(*path) != other.get(*path)).cloned().collect();
+    let mut paths: Vec<_> =
+        one.keys().chain(other.keys()).filter(|path| one.get(*path) != other.get(*path)).cloned().collect();
     paths.sort_unstable();
     paths.dedup();
     paths

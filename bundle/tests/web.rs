@@ -67,7 +67,10 @@ async fn another_file_is_refused_with_its_hash() {
 async fn a_failing_server_is_told() {
     let url = serve("HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".to_owned());
     let mistakes = open(&url, &sha256(LIST)).await.expect_err("a mistake");
-    assert!(mistakes[0].starts_with("spec.recipients.source.http: can't be fetched") && mistakes[0].contains("404"), "{mistakes:?}");
+    assert!(
+        mistakes[0].starts_with("spec.recipients.source.http: can't be fetched") && mistakes[0].contains("404"),
+        "{mistakes:?}"
+    );
     let cut = serve("HTTP/1.1 200 OK\r\ncontent-length: 100\r\nconnection: close\r\n\r\nEmail".to_owned());
     assert!(open(&cut, &sha256(LIST)).await.expect_err("a mistake")[0].contains("can't be fetched"));
 }

@@ -13,7 +13,8 @@ pub struct HumanDuration(pub Duration);
 #[error("\"{0}\" is not a duration; write it like 30s, 5m or 1h30m")]
 pub struct NotADuration(String);
 
-const RULE: &str = "self.matches('^([0-9]{1,6}h)?([0-9]{1,8}m)?([0-9]{1,9}s)?([0-9]{1,9}ms)?$') && self.matches('[1-9]')";
+const RULE: &str =
+    "self.matches('^([0-9]{1,6}h)?([0-9]{1,8}m)?([0-9]{1,9}s)?([0-9]{1,9}ms)?$') && self.matches('[1-9]')";
 const UNITS: [(&str, u64); 4] = [("ms", 1), ("h", 3_600_000), ("m", 60_000), ("s", 1_000)];
 
 impl FromStr for HumanDuration {

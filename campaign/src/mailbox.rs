@@ -25,7 +25,9 @@ pub enum MailboxError {
     #[error("\"{0}\" is not one mailbox; write it like: Name <ann@example.com>")]
     Brackets(String),
     /// The name holds what has a meaning in a mailbox.
-    #[error("the name \"{0}\" holds one of @ , ; : \" ( ): put the name in double quotes, like: \"Lee, Ann\" <ann@example.com>")]
+    #[error(
+        "the name \"{0}\" holds one of @ , ; : \" ( ): put the name in double quotes, like: \"Lee, Ann\" <ann@example.com>"
+    )]
     Name(String),
 }
 

@@ -152,7 +152,12 @@ fn unknown_missing_and_mistyped_fields() {
 #[test]
 fn words_that_are_not_allowed_name_those_that_are_the_nearest_first() {
     each_has_one_mistake([
-        ("/spec/delivery/backends/0/smtp/tls", json!("startls"), "spec.delivery.backends[0].smtp.tls", "write StartTls or"),
+        (
+            "/spec/delivery/backends/0/smtp/tls",
+            json!("startls"),
+            "spec.delivery.backends[0].smtp.tls",
+            "write StartTls or",
+        ),
         ("/spec/delivery/onUnknown", json!("hold"), "spec.delivery.onUnknown", "write Hold or Resend"),
         ("/spec/recipients/format", json!("xls"), "spec.recipients.format", "write Xlsx or Csv or Ndjson"),
         ("/spec/recipients/onInvalidRow", json!("Stop"), "spec.recipients.onInvalidRow", "write Skip or Fail"),
@@ -174,7 +179,12 @@ fn bounds_of_numbers_texts_lists_and_maps() {
         ("/spec/delivery/backends/0/weight", json!(0), "spec.delivery.backends[0].weight", "at least 1"),
         ("/spec/delivery/rate/perSecond", json!(1e7), "spec.delivery.rate.perSecond", "at most 1000000"),
         ("/spec/message/subject", json!(""), "spec.message.subject", "is empty"),
-        ("/spec/message/subject", json!("é".repeat(2001)), "spec.message.subject", "has 2001 characters, but at most 2000"),
+        (
+            "/spec/message/subject",
+            json!("é".repeat(2001)),
+            "spec.message.subject",
+            "has 2001 characters, but at most 2000",
+        ),
         ("/spec/recipients/sheet", json!("a".repeat(32)), "spec.recipients.sheet", "at most 31"),
         ("/spec/message/headers", many, "spec.message.headers", "has 31 entries, but at most 30"),
         ("/spec/delivery/backends", json!([]), "spec.delivery.backends", "needs at least 1"),
@@ -192,8 +202,18 @@ fn exactly_one_or_at_least_one_of_several_fields() {
         ("/spec/message/text", Value::Null, "spec.message", "at least one of text, html and mjml"),
         ("/spec/message/text", json!({}), "spec.message.text", "exactly one of inline, configMap and secret"),
         ("/spec/message/text/secret", key, "spec.message.text", "exactly one"),
-        ("/spec/message/attachments/0/docx", Value::Null, "spec.message.attachments[0]", "exactly one of docx, file and each"),
-        ("/spec/delivery/backends/0/smtp", Value::Null, "spec.delivery.backends[0]", "exactly one of smtp, http and maildir"),
+        (
+            "/spec/message/attachments/0/docx",
+            Value::Null,
+            "spec.message.attachments[0]",
+            "exactly one of docx, file and each",
+        ),
+        (
+            "/spec/delivery/backends/0/smtp",
+            Value::Null,
+            "spec.delivery.backends[0]",
+            "exactly one of smtp, http and maildir",
+        ),
         ("/spec/delivery/backends/0/maildir", json!({"path": "a"}), "spec.delivery.backends[0]", "exactly one"),
         (
             "/spec/delivery/backends/1/http/headers/X-Key",
@@ -230,8 +250,18 @@ fn addresses_names_and_keys() {
         (source, web("https://example.com/a.csv", "abc"), &format!("{at}.http.sha256"), "64 hexadecimal digits"),
         ("/spec/delivery/backends/0/smtp/host", json!("smtp://relay"), "spec.delivery.backends[0].smtp.host", "alone"),
         ("/spec/delivery/backends/0/name", json!("Relay 1"), "spec.delivery.backends[0].name", "lower case"),
-        ("/spec/delivery/backends/0/name", json!("api"), "spec.delivery.backends[1].name", "already the name of entry [0]"),
-        ("/spec/delivery/backends/1/http/url", json!("api.example.com"), "spec.delivery.backends[1].http.url", "https://"),
+        (
+            "/spec/delivery/backends/0/name",
+            json!("api"),
+            "spec.delivery.backends[1].name",
+            "already the name of entry [0]",
+        ),
+        (
+            "/spec/delivery/backends/1/http/url",
+            json!("api.example.com"),
+            "spec.delivery.backends[1].http.url",
+            "https://",
+        ),
         (
             "/spec/delivery/backends/1/http/idempotencyHeader",
             json!("Idempotency Key"),
@@ -244,7 +274,12 @@ fn addresses_names_and_keys() {
             "spec.message.attachments[1].each.directory",
             "without ..",
         ),
-        ("/spec/message/attachments/1/each/directory", json!("/etc"), "spec.message.attachments[1].each.directory", "relative"),
+        (
+            "/spec/message/attachments/1/each/directory",
+            json!("/etc"),
+            "spec.message.attachments[1].each.directory",
+            "relative",
+        ),
         ("/spec/message/attachments/0/filename", json!("a\r\nb"), "spec.message.attachments[0].filename", "one line"),
     ]);
 }
@@ -258,7 +293,9 @@ fn formats_encodings_and_sheets_fit_each_other() {
         texts(&rules::check(&document))
     };
     assert_eq!(at("encoding", json!("windows-1252")), Vec::<String>::new());
-    assert!(at("encoding", json!("utf-9"))[0].starts_with("spec.recipients.encoding: \"utf-9\" is not a known encoding"));
+    assert!(
+        at("encoding", json!("utf-9"))[0].starts_with("spec.recipients.encoding: \"utf-9\" is not a known encoding")
+    );
     assert!(at("sheet", json!("a"))[0].starts_with("spec.recipients.sheet: only a workbook"));
     each_has_one_mistake([
         ("/spec/recipients/encoding", json!("utf-8"), "spec.recipients.encoding", "only a list of format Csv"),
@@ -298,7 +335,12 @@ fn headers_and_unsubscribing() {
             "spec.message.listUnsubscribe.mailto",
             "without mailto:",
         ),
-        ("/spec/message/listUnsubscribe", json!({"mailto": "nobody"}), "spec.message.listUnsubscribe.mailto", "has no @"),
+        (
+            "/spec/message/listUnsubscribe",
+            json!({"mailto": "nobody"}),
+            "spec.message.listUnsubscribe.mailto",
+            "has no @",
+        ),
     ]);
 }
 
@@ -370,7 +412,15 @@ fn twelve_mistakes_are_found_in_one_go() {
 
 #[test]
 fn what_is_no_campaign_at_all_is_told_without_a_panic() {
-    for document in [Value::Null, json!([]), json!("text"), json!(7), json!({}), json!({"spec": []}), json!({"spec": {"delivery": 1}})] {
+    for document in [
+        Value::Null,
+        json!([]),
+        json!("text"),
+        json!(7),
+        json!({}),
+        json!({"spec": []}),
+        json!({"spec": {"delivery": 1}}),
+    ] {
         assert!(!rules::check(&document).is_empty(), "{document}");
     }
 }

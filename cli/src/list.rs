@@ -66,6 +66,11 @@ pub(crate) async fn preflight_for_run(opened: &Opened) -> Result<Preflight, Fail
              Correct them, or set it to Skip"
         )));
     }
+    if invalid > 0 && preflight.tally.published == 0 {
+        return Err(Failure::bad_input(
+            "no row of the list can be mailed, so nothing is sent; correct the template or the list",
+        ));
+    }
     Ok(preflight)
 }
 

@@ -9,10 +9,11 @@ use campaign::{
 };
 use jiff::Timestamp;
 use letter::Letters;
-use std::{collections::BTreeMap, time::Instant};
+use rustix::time::{ClockId, clock_gettime};
+use std::{collections::BTreeMap, io::Write};
 
 fn main() -> Result<(), String> {
-    let letters: u64 = std::env::args().nth(1).and_then(|count| count.parse().ok()).unwrap_or(50_000);
+    let letters: usize = std::env::args().nth(1).and_then(|count| count.parse().ok()).unwrap_or(50_000);
     let only = std::env::args().nth(2).unwrap_or_default();
     let key = KeyRef { name: "offers".to_owned(), key: "handbook.pdf".to_owned() };
     let file = ContentRef { config_map: Some(key.clone()), secret: None };
@@ -30,32 +31,38 @@ fn main() -> Result<(), String> {
             continue;
         }
         let spec = message_spec(word, attachments);
-        let compiled = Letters::compile(&spec, CampaignUid(uuid()), &contents).map_err(|mistakes| format!("{mistakes:?}"))?;
+        let compiled =
+            Letters::compile(&spec, CampaignUid(uuid()), &contents).map_err(|mistakes| format!("{mistakes:?}"))?;
         measure(what, &compiled, letters)?;
     }
     Ok(())
 }
 
-fn measure(what: &str, letters: &Letters, count: u64) -> Result<(), String> {
+fn measure(what: &str, letters: &Letters, count: usize) -> Result<(), String> {
     let now = Timestamp::UNIX_EPOCH;
     let messages: Vec<Message> = (0..64).map(message).collect();
     let mut octets = 0;
-    let start = Instant::now();
-    for row in 0..count {
-        let letter = letters.render(&messages[row as usize % 64], now).map_err(|error| error.to_string())?;
+    let start = cpu_seconds();
+    for message in messages.iter().cycle().take(count) {
+        let letter = letters.render(message, now).map_err(|error| error.to_string())?;
         octets += letter.bytes.len();
     }
-    let rendered = start.elapsed();
-    let start = Instant::now();
-    for row in 0..count {
-        letters.check(&messages[row as usize % 64]).map_err(|error| error.to_string())?;
+    let rendered = cpu_seconds() - start;
+    let start = cpu_seconds();
+    for message in messages.iter().cycle().take(count) {
+        letters.check(message).map_err(|error| error.to_string())?;
     }
-    let checked = start.elapsed();
-    let each = |time: std::time::Duration| time.as_secs_f64() * 1e6 / count as f64;
-    let size = octets as u64 / count;
+    let checked = cpu_seconds() - start;
+    let each = |seconds: f64| seconds * 1e6 / count as f64;
+    let size = octets / count;
     let line = format!("{what}: {:.1} µs a letter of {size} octets, check {:.1} µs", each(rendered), each(checked));
-    use std::io::Write;
     writeln!(std::io::stdout(), "{line}").map_err(|error| error.to_string())
+}
+
+/// CPU time of this process: what others run on the machine doesn't count.
+fn cpu_seconds() -> f64 {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
 }
 
 fn message(row: u64) -> Message {
@@ -68,7 +75,9 @@ fn message(row: u64) -> Message {
 }
 
 fn message_spec(word: &str, attachments: Vec<Attachment>) -> MessageSpec {
-    let paragraph = format!("We are glad to offer you this {word} and a start in a team that has waited for you for a long time.\n");
+    let paragraph = format!(
+        "We are glad to offer you this {word} and a start in a team that has waited for you for a long time.\n"
+    );
     let inline = |text: String| Some(TemplateSource { inline: Some(text), ..TemplateSource::default() });
     let text = format!(
         "Dear {{{{ Name }}}},\n\n{}\nPosition: {{{{ Position }}}}\nSalary: {{{{ Salary | currency(\"EUR\") }}}}\nStart: {{{{ Start | date }}}}\n",

@@ -72,7 +72,8 @@ impl Attachment {
     /// Appends it as a part of the mail.
     pub(crate) fn write(&self, row: &Value, fields: &Fields, out: &mut Vec<u8>) -> Result<(), RenderError> {
         let name = self.name(row, fields)?;
-        let media_type = ContentType::parse(header::media_type(&name)).map_err(|error| self.file_name.refuse(error.to_string()))?;
+        let media_type =
+            ContentType::parse(header::media_type(&name)).map_err(|error| self.file_name.refuse(error.to_string()))?;
         let mut headers = Headers::with_capacity(3);
         headers.set(media_type);
         headers.set(ContentTransferEncoding::Base64);
@@ -155,7 +156,12 @@ impl Attachment {
 }
 
 impl Content {
-    fn compile(place: &str, spec: &spec::Attachment, engine: &Engine, contents: &Contents) -> Result<Self, Vec<Mistake>> {
+    fn compile(
+        place: &str,
+        spec: &spec::Attachment,
+        engine: &Engine,
+        contents: &Contents,
+    ) -> Result<Self, Vec<Mistake>> {
         match (&spec.docx, &spec.file, &spec.each) {
             (Some(docx), None, None) => {
                 let bytes = found(&format!("{place}.docx"), docx, contents)?;
@@ -182,7 +188,10 @@ impl Content {
                 let folder = contents.directory.join(&each.directory);
                 match folder.canonicalize() {
                     Ok(folder) if folder.is_dir() => Ok(Self::Each { folder, path }),
-                    Ok(_) => Err(vec![Mistake::new(format!("{place}.each.directory"), format!("{} is not a folder", folder.display()))]),
+                    Ok(_) => Err(vec![Mistake::new(
+                        format!("{place}.each.directory"),
+                        format!("{} is not a folder", folder.display()),
+                    )]),
                     Err(error) => {
                         let message = format!("{}: {error}; make the folder, or correct its name", folder.display());
                         Err(vec![Mistake::new(format!("{place}.each.directory"), message)])
@@ -216,10 +225,16 @@ fn located(folder: &Path, path: &Slot, row: &Value, fields: &Fields) -> Result<P
     let relative = Path::new(rendered.trim());
     let is_inside = relative.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
     if !is_inside || relative.as_os_str().is_empty() {
-        return Err(path.refuse(format!("\"{rendered}\" is not a path in the folder: write one without .. that doesn't begin with /")));
+        return Err(path.refuse(format!(
+            "\"{rendered}\" is not a path in the folder: write one without .. that doesn't begin with /"
+        )));
     }
     let file = folder.join(relative).canonicalize().map_err(|error| {
-        let what = if error.kind() == io::ErrorKind::NotFound { "there is no such file in the folder".to_owned() } else { error.to_string() };
+        let what = if error.kind() == io::ErrorKind::NotFound {
+            "there is no such file in the folder".to_owned()
+        } else {
+            error.to_string()
+        };
         path.refuse(format!("\"{rendered}\": {what}"))
     })?;
     let size = file.metadata().map_err(|error| path.refuse(format!("\"{rendered}\": {error}")))?;

@@ -1,13 +1,16 @@
 //! Bodies and files as they travel: lines of at most 998 octets (RFC 5322 §2.1.1) of ASCII, whatever they hold (RFC 2045 §6).
 //!
-//! A text that is ASCII already travels as it is; else as quoted-printable or base64, whichever is smaller. No encoded text has a line that
-//! begins with [`BOUNDARY_START`], so that no value can end a part of the mail.
+//! A text that is ASCII already travels as it is; else as quoted-printable or base64, whichever is smaller. No text holds
+//! the beginning of a boundary ([`BOUNDARY_START`]) as it travels, so that no value can end a part of the mail.
 
 use lettre::message::header::ContentTransferEncoding as Encoding;
 
-/// How every MIME boundary of ours begins. `=_` can't be in quoted-printable nor in base64 (RFC 2045 §6.7), and a text that has a line like that
-/// does not travel as it is.
+/// How every MIME boundary of ours begins. `=_` can't be in quoted-printable nor in base64 (RFC 2045 §6.7), and a text that has it does
+/// not travel as it is.
 pub(crate) const BOUNDARY_START: &str = "=_";
+
+/// How each line begins that ends a part. Some parsers see it within a line too, where it has no meaning (RFC 2046 §5.1.1).
+const DELIMITER_START: &str = "--=_";
 
 /// Longest line of a text that travels as it is; RFC 5322 allows 998.
 const MAX_LINE: usize = 990;
@@ -64,23 +67,27 @@ fn push_lines(text: &str, out: &mut Vec<u8>, mut push: impl FnMut(&[u8], &mut Ve
 
 /// Appends the text as it is, if it may travel so; else leaves something that must be cut off.
 fn seven_bit(text: &str, out: &mut Vec<u8>) -> Option<()> {
-    let has_control = text.bytes().fold(false, |found, byte| {
-        found | ((byte < b' ') & (byte != b'\n') & (byte != b'\t')) | (byte == 0x7f)
-    });
-    if has_control {
+    let has_control = text.bytes().fold(false, |found, byte| found | is_control(byte));
+    if has_control || text.contains(DELIMITER_START) {
         return None;
     }
     out.reserve(text.len() + text.len() / 16 + 64);
     let mut fits = true;
     push_lines(text, out, |line, out| {
-        let is_boundary = line.strip_prefix(b"--").is_some_and(|rest| rest.starts_with(BOUNDARY_START.as_bytes()));
-        fits &= line.len() <= MAX_LINE && !is_boundary;
+        fits &= line.len() <= MAX_LINE;
         out.extend_from_slice(line);
     });
     fits.then_some(())
 }
 
-/// Whether quoted-printable leaves an octet as it is, but for spaces at the end of a line. Without branches, so that many are tested at once.
+/// What only a line end or a tab may be (RFC 5322 §2.2 has none in unstructured text, and servers change them).
+#[expect(clippy::needless_bitwise_bool, reason = "without branches the compiler tests many octets at once")]
+const fn is_control(byte: u8) -> bool {
+    ((byte < b' ') & (byte != b'\n') & (byte != b'\t')) | (byte == 0x7f)
+}
+
+/// Whether quoted-printable leaves an octet as it is, but for spaces at the end of a line.
+#[expect(clippy::needless_bitwise_bool, reason = "without branches the compiler tests many octets at once")]
 const fn is_plain(byte: u8) -> bool {
     ((byte >= b' ') & (byte <= b'~') & (byte != b'=')) | (byte == b'\t') | (byte == b'\n')
 }
@@ -174,17 +181,27 @@ mod tests {
     fn a_few_letters_of_another_script_are_quoted_and_many_are_base64() {
         assert_eq!(
             as_text("Grüße = Größe, and then some more plain words \nend\t"),
-            (Encoding::QuotedPrintable, "Gr=C3=BC=C3=9Fe =3D Gr=C3=B6=C3=9Fe, and then some more plain words=20\r\nend=09".to_owned())
+            (
+                Encoding::QuotedPrintable,
+                "Gr=C3=BC=C3=9Fe =3D Gr=C3=B6=C3=9Fe, and then some more plain words=20\r\nend=09".to_owned()
+            )
         );
         assert_eq!(as_text("你好\n"), (Encoding::Base64, "5L2g5aW9DQo=".to_owned()));
     }
 
     #[test]
     fn a_line_like_a_boundary_and_a_long_line_and_a_control_character_do_not_travel_as_they_are() {
-        for written in ["a\n--=_alternative\nb", &"x".repeat(991), "a\u{8}bcdef", "a\0bcdef", "a\u{7f}bcdef"] {
+        for written in [
+            "a\n--=_alternative\nb",
+            "as --=_mixed-- within a line",
+            &"x".repeat(991),
+            "a\u{8}bcdef",
+            "a\0bcdef",
+            "a\u{7f}bcdef",
+        ] {
             let (encoding, encoded) = as_text(written);
             assert_eq!(encoding, Encoding::QuotedPrintable, "{written:?}");
-            assert!(encoded.lines().all(|line| line.len() <= 76 && !line.starts_with("--=_")), "{encoded:?}");
+            assert!(encoded.lines().all(|line| line.len() <= 76 && !line.contains("--=_")), "{encoded:?}");
         }
     }
 
@@ -196,7 +213,8 @@ mod tests {
                 let (encoding, encoded) = as_text(&written);
                 assert_eq!(encoding, Encoding::QuotedPrintable);
                 assert!(encoded.lines().all(|line| line.len() <= 76), "{written:?}");
-                let head = "Content-Transfer-Encoding: quoted-printable\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n";
+                let head =
+                    "Content-Transfer-Encoding: quoted-printable\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n";
                 let mail = [head, &encoded].concat();
                 let parsed = mail_parser::MessageParser::new().parse(mail.as_bytes()).expect("a mail");
                 assert_eq!(parsed.body_text(0).expect("a body").replace("\r\n", "\n"), written);
@@ -207,10 +225,10 @@ mod tests {
     #[test]
     fn base64_has_lines_of_76() {
         for length in [0, 1, 56, 57, 58, 113, 114, 115, 1000] {
-            let bytes: Vec<u8> = (0..length).map(|index| (index % 251) as u8).collect();
+            let bytes: Vec<u8> = (0..=250).cycle().take(length).collect();
             let mut encoded = Vec::new();
             base64(&bytes, &mut encoded);
-            let lines: Vec<&[u8]> = encoded.split(|&byte| byte == b'\n').map(|line| line.trim_ascii_end()).collect();
+            let lines: Vec<&[u8]> = encoded.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii_end).collect();
             assert!(lines.iter().rev().skip(1).all(|line| line.len() == 76), "{length}");
             assert!(lines.last().is_some_and(|line| line.len() <= 76));
             assert_eq!(base64_simd::STANDARD.decode_to_vec(lines.concat()).expect("base64"), bytes);

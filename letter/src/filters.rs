@@ -38,9 +38,11 @@ const DATE_FORMAT: &str = "%-d %B %Y";
 
 fn date(value: &Value, format: Option<&str>) -> Result<String, Error> {
     required(value)?;
-    let text = value.as_str().ok_or_else(|| invalid(format!("{value} is not a date: it takes text like 2027-02-18")))?;
-    let time = broken_down(text.trim())
-        .ok_or_else(|| invalid(format!("\"{text}\" is not a date: it takes text like 2027-02-18 or 2027-02-18T09:30:00")))?;
+    let text =
+        value.as_str().ok_or_else(|| invalid(format!("{value} is not a date: it takes text like 2027-02-18")))?;
+    let time = broken_down(text.trim()).ok_or_else(|| {
+        invalid(format!("\"{text}\" is not a date: it takes text like 2027-02-18 or 2027-02-18T09:30:00"))
+    })?;
     let format = format.unwrap_or(DATE_FORMAT);
     time.to_string(format).map_err(|error| invalid(format!("\"{text}\" can't be written as \"{format}\": {error}")))
 }
@@ -95,9 +97,9 @@ fn decimal(value: &Value) -> Result<Decimal, Error> {
     required(value)?;
     let text = value.to_string();
     let is_numeral = value.is_number() || value.as_str().is_some();
-    Decimal::parse(text.trim())
-        .filter(|_| is_numeral)
-        .ok_or_else(|| invalid(format!("\"{text}\" is not a number: it takes 67000 or 88250.25, without grouping or currency")))
+    Decimal::parse(text.trim()).filter(|_| is_numeral).ok_or_else(|| {
+        invalid(format!("\"{text}\" is not a number: it takes 67000 or 88250.25, without grouping or currency"))
+    })
 }
 
 /// Like Jinja's, for empty cells too.

@@ -106,9 +106,11 @@ pub(crate) fn file_name(rendered: &str) -> String {
         .filter(|char| !matches!(char, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'))
         .map(|char| if matches!(char, '/' | '\\' | ':' | '*' | '?' | '"' | '<' | '>' | '|') { '_' } else { char })
         .collect();
-    name = name.trim_start_matches(['.', ' ']).trim_end_matches(['.', ' ']).to_owned();
+    name.truncate(name.trim_end_matches(['.', ' ']).len());
+    name.drain(..name.len() - name.trim_start_matches(['.', ' ']).len());
     if name.len() > MAX_FILE_NAME {
-        let ending = name.rfind('.').map(|dot| name[dot..].to_owned()).filter(|ending| ending.len() <= 16).unwrap_or_default();
+        let ending =
+            name.rfind('.').map(|dot| name[dot..].to_owned()).filter(|ending| ending.len() <= 16).unwrap_or_default();
         name.truncate(name.floor_char_boundary(MAX_FILE_NAME - ending.len()));
         name.push_str(&ending);
     }

@@ -63,7 +63,8 @@ impl Letters {
     /// # Errors
     /// Every mistake in every template, each with its field path and line.
     pub fn compile(spec: &MessageSpec, uid: CampaignUid, contents: &Contents) -> Result<Self, Vec<Mistake>> {
-        let from = Mailbox::parse(&spec.from).map_err(|error| vec![Mistake::new("spec.message.from", error.to_string())]);
+        let from =
+            Mailbox::parse(&spec.from).map_err(|error| vec![Mistake::new("spec.message.from", error.to_string())]);
         match (from, Slots::compile(spec, contents)) {
             (Ok(from), Ok(slots)) => Ok(Self::of(uid, from, slots)),
             (from, slots) => Err([from.err(), slots.err()].into_iter().flatten().flatten().collect()),

@@ -1,6 +1,6 @@
 //! The mail around the rendered texts, built by lettre from parts that are made once.
 
-use crate::{body, header, letters::RenderError, slots::Slots};
+use crate::{attachment::Attachment, body, header, letters::RenderError, slots::Slots};
 use campaign::{EmailAddress, Mailbox, Message};
 use jiff::Timestamp;
 use lettre::{
@@ -8,7 +8,10 @@ use lettre::{
     address::Envelope,
     message::{
         Body, Message as Mail, MessageBuilder, MultiPart,
-        header::{ContentTransferEncoding as Encoding, ContentType, Date, Header, HeaderName, HeaderValue, Headers, MIME_VERSION_1_0},
+        header::{
+            ContentTransferEncoding as Encoding, ContentType, Date, Header, HeaderName, HeaderValue, Headers,
+            MIME_VERSION_1_0,
+        },
     },
 };
 use minijinja::Value;
@@ -81,7 +84,10 @@ impl Multi {
     fn new(multipart: &MultiPart) -> Self {
         let boundary = multipart.boundary();
         Self {
-            content_type: HeaderValue::new(ContentType::name(), multipart.headers().get_raw("Content-Type").unwrap_or_default().to_owned()),
+            content_type: HeaderValue::new(
+                ContentType::name(),
+                multipart.headers().get_raw("Content-Type").unwrap_or_default().to_owned(),
+            ),
             head: with_blank_line(multipart.headers()),
             delimiter: format!("--{boundary}\r\n").into_bytes(),
             close: format!("--{boundary}--\r\n").into_bytes(),
@@ -105,11 +111,18 @@ impl Frame {
 
     /// The mail to one recipient. lettre makes the fields and puts the mail together; its body comes ready, because a multipart of lettre's would
     /// copy each part twice more.
-    pub(crate) fn mail(&self, slots: &Slots, message: &Message, row: &Value, texts: &Texts<'_>) -> Result<Vec<u8>, RenderError> {
+    pub(crate) fn mail(
+        &self,
+        slots: &Slots,
+        message: &Message,
+        row: &Value,
+        texts: &Texts<'_>,
+    ) -> Result<Vec<u8>, RenderError> {
         let envelope = Envelope::new(Some(self.sender.clone()), vec![address(&message.recipient)]).map_err(failed)?;
         let builder = self.headers(slots, message, row, texts)?.header(MIME_VERSION_1_0).envelope(envelope);
         let size = texts.text.map_or(0, str::len) + texts.html.map_or(0, str::len);
-        let mut out = Vec::with_capacity(size + size / 8 + ROOM + slots.attachments.iter().map(|attachment| attachment.size()).sum::<usize>());
+        let mut out =
+            Vec::with_capacity(size + size / 8 + ROOM + slots.attachments.iter().map(Attachment::size).sum::<usize>());
         let (content_type, encoding) = if slots.attachments.is_empty() {
             self.texts(texts, &mut out)?
         } else {
@@ -150,7 +163,13 @@ impl Frame {
         }
     }
 
-    fn headers(&self, slots: &Slots, message: &Message, row: &Value, texts: &Texts<'_>) -> Result<MessageBuilder, RenderError> {
+    fn headers(
+        &self,
+        slots: &Slots,
+        message: &Message,
+        row: &Value,
+        texts: &Texts<'_>,
+    ) -> Result<MessageBuilder, RenderError> {
         let mut builder = self.builder.clone();
         if let Some(mailbox) = slots.reply_to(row, &message.fields)? {
             builder = builder.raw_header(header::mailbox(REPLY_TO, &mailbox));

@@ -14,14 +14,17 @@ use mrml::prelude::render::RenderOptions;
 pub(crate) fn to_html(source: &str) -> Result<String, TemplateError> {
     let tags = Tags::of(source)?;
     let parsed = mrml::parse(&tags.mjml).map_err(|error| tags.error(&error))?;
-    let html = parsed.element.render(&RenderOptions::default()).map_err(|error| TemplateError::plain(format!("MJML: {error}")))?;
+    let html = parsed
+        .element
+        .render(&RenderOptions::default())
+        .map_err(|error| TemplateError::plain(format!("MJML: {error}")))?;
     Ok(tags.put_back(&html))
 }
 
 /// A MJML text with words in the place of its tags.
 struct Tags<'a> {
     mjml: String,
-    tags: Vec<&'a str>,
+    found: Vec<&'a str>,
     word: String,
 }
 
@@ -31,7 +34,7 @@ impl<'a> Tags<'a> {
         while source.contains(&word) {
             word.insert(0, 'x');
         }
-        let mut found = Self { mjml: String::with_capacity(source.len()), tags: Vec::new(), word };
+        let mut tags = Self { mjml: String::with_capacity(source.len()), found: Vec::new(), word };
         let mut done = 0;
         for token in tokenize(source, false, SyntaxConfig::default()) {
             let (token, span) = token.map_err(|error| TemplateError::new(&error, source))?;
@@ -39,19 +42,19 @@ impl<'a> Tags<'a> {
                 // The span can be wider than the text, where a tag beside it eats white space.
                 let from = span.start_offset as usize;
                 let start = source.get(from..).and_then(|rest| rest.find(text)).map_or(from, |skipped| from + skipped);
-                found.tag(&source[done..start]);
-                found.mjml.push_str(text);
+                tags.tag(&source[done..start]);
+                tags.mjml.push_str(text);
                 done = start + text.len();
             }
         }
-        found.tag(&source[done..]);
-        Ok(found)
+        tags.tag(&source[done..]);
+        Ok(tags)
     }
 
     fn tag(&mut self, tag: &'a str) {
         if !tag.is_empty() {
-            self.mjml.push_str(&self.place_holder(self.tags.len()));
-            self.tags.push(tag);
+            self.mjml.push_str(&self.place_holder(self.found.len()));
+            self.found.push(tag);
         }
     }
 
@@ -67,7 +70,8 @@ impl<'a> Tags<'a> {
             push_text(&mut template, &rest[..at]);
             let after = &rest[at + self.word.len()..];
             let digits = after.find('x').unwrap_or(after.len());
-            template.push_str(after[..digits].parse().ok().and_then(|index: usize| self.tags.get(index)).unwrap_or(&""));
+            template
+                .push_str(after[..digits].parse().ok().and_then(|index: usize| self.found.get(index)).unwrap_or(&""));
             rest = after.get(digits + 1..).unwrap_or("");
         }
         push_text(&mut template, rest);
@@ -86,7 +90,9 @@ impl<'a> Tags<'a> {
             | Error::IncludeLoaderError { position, .. } => Some(position.start),
             _ => None,
         };
-        let line = offset.and_then(|offset| self.mjml.get(..offset)).map(|before| self.put_back(before).matches('\n').count() + 1);
+        let line = offset
+            .and_then(|offset| self.mjml.get(..offset))
+            .map(|before| self.put_back(before).matches('\n').count() + 1);
         let what = match error {
             Error::UnexpectedElement { .. } => "an element that MJML doesn't allow here",
             Error::EndOfStream { .. } => "an element is not closed",

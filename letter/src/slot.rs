@@ -16,7 +16,7 @@ pub(crate) struct Slot {
     place: String,
     template: Template,
     /// What it was before MJML was turned into HTML.
-    written: Option<Written>,
+    written: Option<Box<Written>>,
     has_lines: bool,
 }
 
@@ -43,7 +43,7 @@ impl Slot {
 
     /// The same slot for a text that was made of another: lines are told of `written`.
     pub(crate) fn made_from(mut self, written: &str, usage: Usage) -> Self {
-        self.written = Some(Written { source: written.to_owned(), usage });
+        self.written = Some(Box::new(Written { source: written.to_owned(), usage }));
         self.has_lines = true;
         self
     }
@@ -109,14 +109,17 @@ impl<'a> Columns<'a> {
         if self.known.contains(name) {
             return None;
         }
-        let hint = match nearest(name, self.names.iter().map(String::as_str)) {
-            Some(near) => format!("did you mean {}?", spelled(near)),
-            None => {
-                let quoted: Vec<String> = self.names.iter().take(20).map(|name| format!("\"{name}\"")).collect();
-                format!("it has {}{}", quoted.join(", "), if self.names.len() > 20 { ", …" } else { "" })
-            }
-        };
+        let near = nearest(name, self.names.iter().map(String::as_str));
+        let hint =
+            near.map_or_else(|| format!("it has {}", self.listed()), |near| format!("did you mean {}?", spelled(near)));
         Some(format!("the list has no column \"{name}\"; {hint}"))
+    }
+
+    /// The names, as far as a person will read them.
+    fn listed(&self) -> String {
+        const MOST: usize = 20;
+        let quoted: Vec<String> = self.names.iter().take(MOST).map(|name| format!("\"{name}\"")).collect();
+        format!("{}{}", quoted.join(", "), if self.names.len() > MOST { ", …" } else { "" })
     }
 }
 

@@ -9,7 +9,10 @@ use crate::{
     template::{Engine, Escape, TemplateError},
     unsubscribe::Unsubscribe,
 };
-use campaign::{Contents, EmailAddress, Fields, Mailbox, Mistake, spec::{MessageSpec, TemplateSource}};
+use campaign::{
+    Contents, EmailAddress, Fields, Mailbox, Mistake,
+    spec::{MessageSpec, TemplateSource},
+};
 use lettre::message::header::HeaderName;
 use minijinja::Value;
 
@@ -84,10 +87,12 @@ impl Slots {
         let html = spec.html.as_ref().and_then(|source| compiler.body("spec.message.html", source, Escape::Html));
         let mjml = spec.mjml.as_ref().and_then(|source| compiler.mjml("spec.message.mjml", source));
         let headers = spec.headers.iter().filter_map(|(name, source)| compiler.header(name, source)).collect();
-        let unsubscribe = spec.list_unsubscribe.as_ref().map(|unsubscribe| Unsubscribe::compile(unsubscribe, &compiler.engine));
+        let unsubscribe =
+            spec.list_unsubscribe.as_ref().map(|unsubscribe| Unsubscribe::compile(unsubscribe, &compiler.engine));
         let attachments = spec.attachments.iter().enumerate();
-        let attachments: Vec<_> =
-            attachments.map(|(index, attachment)| Attachment::compile(index, attachment, &compiler.engine, contents)).collect();
+        let attachments: Vec<_> = attachments
+            .map(|(index, attachment)| Attachment::compile(index, attachment, &compiler.engine, contents))
+            .collect();
         let unsubscribe = unsubscribe.and_then(|compiled| compiler.kept(compiled));
         let attachments = attachments.into_iter().filter_map(|compiled| compiler.kept(compiled)).collect();
         let subject = subject.or_else(|| compiler.line("spec.message.subject", ""));
@@ -119,7 +124,12 @@ impl Slots {
     /// What they refer to that the list doesn't have.
     pub(crate) fn missing(&self, columns: &Columns<'_>) -> Vec<Mistake> {
         let Self { reply_to, subject, text, html, headers, unsubscribe, attachments } = self;
-        let slots = [subject].into_iter().chain(reply_to.iter().flat_map(ReplyTo::slots)).chain(text).chain(html).chain(headers.iter().map(|(_, slot)| slot));
+        let slots = [subject]
+            .into_iter()
+            .chain(reply_to.iter().flat_map(ReplyTo::slots))
+            .chain(text)
+            .chain(html)
+            .chain(headers.iter().map(|(_, slot)| slot));
         slots
             .flat_map(|slot| slot.missing(columns))
             .chain(unsubscribe.iter().flat_map(|unsubscribe| unsubscribe.missing(columns)))
@@ -151,7 +161,11 @@ impl Compiler<'_> {
     }
 
     fn reply_to(&mut self, place: &str, source: &str) -> Option<ReplyTo> {
-        let named = source.trim().strip_suffix('>').and_then(|rest| rest.rsplit_once('<')).filter(|(name, _)| !name.trim().is_empty());
+        let named = source
+            .trim()
+            .strip_suffix('>')
+            .and_then(|rest| rest.rsplit_once('<'))
+            .filter(|(name, _)| !name.trim().is_empty());
         let Some((name, address)) = named else { return self.line(place, source).map(ReplyTo::Whole) };
         let name = name.trim();
         let name = name.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(name);
@@ -211,7 +225,7 @@ impl Compiler<'_> {
         match std::str::from_utf8(bytes) {
             Ok(text) => Some((place, text.trim_start_matches('\u{feff}').to_owned())),
             Err(error) => {
-                let line = bytes[..error.valid_up_to()].iter().filter(|&&byte| byte == b'\n').count() + 1;
+                let line = bytes[..error.valid_up_to()].split(|&byte| byte == b'\n').count();
                 self.mistake(&format!("{place} line {line}"), "the text is not UTF-8; save it in that encoding");
                 None
             }

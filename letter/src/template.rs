@@ -51,7 +51,8 @@ pub struct Engine {
 
 /// A compiled template. Rendering needs `&self` only.
 pub struct Template {
-    environment: Environment<'static>,
+    /// Boxed, because it is large.
+    environment: Box<Environment<'static>>,
     usage: Usage,
     constant: Option<String>,
 }
@@ -108,7 +109,7 @@ impl Engine {
         environment
             .add_template_owned(NAME, source.to_owned())
             .map_err(|error| vec![TemplateError::new(&error, source)])?;
-        let mut template = Template { environment, usage, constant: None };
+        let mut template = Template { environment: Box::new(environment), usage, constant: None };
         if template.usage.is_constant {
             template.constant = template.render(&Value::from(())).ok();
         }
@@ -180,11 +181,14 @@ impl TemplateError {
     /// The template machine's error in our words; `source` is the template's text.
     pub fn new(error: &Error, source: &str) -> Self {
         let tag = error.range().and_then(|range| tag_around(source, range.start));
-        let expression = tag.map(|(text, _)| text.trim_matches(|char: char| char == '-' || char.is_whitespace()).to_owned());
+        let expression =
+            tag.map(|(text, _)| text.trim_matches(|char: char| char == '-' || char.is_whitespace()).to_owned());
         let missing = missing_name(error, tag);
         let message = match (error.kind(), &missing) {
             (_, Some(name)) => {
-                format!("`{name}` has no value; fill it in, or write {{{{ {name} | default(\"…\") }}}} if it may be empty")
+                format!(
+                    "`{name}` has no value; fill it in, or write {{{{ {name} | default(\"…\") }}}} if it may be empty"
+                )
             }
             (ErrorKind::OutOfFuel, _) => {
                 format!("not at its end after {FUEL} steps; is there an endless loop?")
@@ -209,7 +213,8 @@ fn missing_name(error: &Error, tag: Option<(&str, usize)>) -> Option<String> {
         return None;
     }
     let named = error.detail().and_then(|detail| detail.split('`').nth(1));
-    let before = || tag.and_then(|(text, at)| text.get(..at).filter(|before| before.trim_end().ends_with('|')).or(Some(text)));
+    let before =
+        || tag.and_then(|(text, at)| text.get(..at).filter(|before| before.trim_end().ends_with('|')).or(Some(text)));
     let name = named.or_else(before)?.trim_matches(|char: char| matches!(char, '-' | '|') || char.is_whitespace());
     Some(name.to_owned())
 }

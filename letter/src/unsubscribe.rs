@@ -27,13 +27,17 @@ impl Unsubscribe {
     /// Compiles the templates.
     pub(crate) fn compile(spec: &ListUnsubscribe, engine: &Engine) -> Result<Self, Vec<Mistake>> {
         let slot = |field: &str, source: &Option<String>| {
-            source.as_ref().map(|source| Slot::compile(engine, &format!("{PLACE}.{field}"), source, Escape::None)).transpose()
+            source
+                .as_ref()
+                .map(|source| Slot::compile(engine, &format!("{PLACE}.{field}"), source, Escape::None))
+                .transpose()
         };
         match (slot("url", &spec.url), slot("mailto", &spec.mailto)) {
             (Ok(None), Ok(None)) => Err(vec![Mistake::new(PLACE, "give at least one of url and mailto")]),
-            (Ok(None), Ok(_)) if spec.one_click => {
-                Err(vec![Mistake::new(format!("{PLACE}.oneClick"), "oneClick (RFC 8058) needs a url that begins with https://")])
-            }
+            (Ok(None), Ok(_)) if spec.one_click => Err(vec![Mistake::new(
+                format!("{PLACE}.oneClick"),
+                "oneClick (RFC 8058) needs a url that begins with https://",
+            )]),
             (Ok(url), Ok(mailto)) => Ok(Self { url, mailto, one_click: spec.one_click }),
             (url, mailto) => Err([url.err(), mailto.err()].into_iter().flatten().flatten().collect()),
         }
@@ -46,16 +50,14 @@ impl Unsubscribe {
 
     /// The value of `List-Unsubscribe` for a row.
     pub(crate) fn value(&self, row: &Value, fields: &Fields) -> Result<String, RenderError> {
-        let mut value = String::new();
+        let mut addresses = Vec::with_capacity(2);
         if let Some(slot) = &self.url {
-            value = format!("<{}>", web_address(slot, &slot.render(row, fields)?, self.one_click)?);
+            addresses.push(format!("<{}>", web_address(slot, &slot.render(row, fields)?, self.one_click)?));
         }
         if let Some(slot) = &self.mailto {
-            let mailto = mail_address(slot, &slot.render(row, fields)?)?;
-            value.push_str(if value.is_empty() { "" } else { ",\r\n " });
-            value.push_str(&format!("<{mailto}>"));
+            addresses.push(format!("<{}>", mail_address(slot, &slot.render(row, fields)?)?));
         }
-        Ok(value)
+        Ok(addresses.join(",\r\n "))
     }
 
     /// The fields of the mail.
@@ -79,14 +81,22 @@ fn web_address(slot: &Slot, rendered: &str, one_click: bool) -> Result<String, R
     }
     let url = Url::parse(rendered.trim()).map_err(|error| refuse(&format!("is not a web address: {error}")))?;
     if !(url.scheme() == "https" || (url.scheme() == "http" && !one_click)) {
-        return Err(refuse(if one_click { "must begin with https:// for oneClick" } else { "must begin with https:// or http://" }));
+        return Err(refuse(if one_click {
+            "must begin with https:// for oneClick"
+        } else {
+            "must begin with https:// or http://"
+        }));
     }
-    let text: String = url.as_str().chars().map(|char| match char {
-        '<' => "%3C".to_owned(),
-        '>' => "%3E".to_owned(),
-        ',' => "%2C".to_owned(),
-        char => char.to_string(),
-    }).collect();
+    let text: String = url
+        .as_str()
+        .chars()
+        .map(|char| match char {
+            '<' => "%3C".to_owned(),
+            '>' => "%3E".to_owned(),
+            ',' => "%2C".to_owned(),
+            char => char.to_string(),
+        })
+        .collect();
     if text.len() > MAX_LENGTH || !text.is_ascii() {
         return Err(refuse(&format!("is longer than {MAX_LENGTH} octets")));
     }

@@ -291,7 +291,8 @@ impl<'a> Reader<'a> {
     }
 
     fn other_template(&mut self, span: Span, what: &str) {
-        let message = format!("{{% {what} %}} is not available: a template can't use another one. Put the text here itself");
+        let message =
+            format!("{{% {what} %}} is not available: a template can't use another one. Put the text here itself");
         self.errors.push(TemplateError { line: Some(line_of(span)), ..TemplateError::plain(message) });
     }
 
@@ -304,7 +305,9 @@ impl<'a> Reader<'a> {
             .is_ok_and(|answer| answer.is_true());
         if !exists {
             let candidates = if kind == "filter" { FILTERS } else { TESTS };
-            let hint = nearest(name, candidates.split(' ')).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+            let hint = nearest(name, candidates.split(' '))
+                .map(|near| format!("; did you mean `{near}`?"))
+                .unwrap_or_default();
             let message = format!("there is no {kind} `{name}`{hint}");
             self.errors.push(TemplateError { line: Some(line_of(span)), ..TemplateError::plain(message) });
         }
@@ -334,7 +337,9 @@ fn column_of<'a>(expression: &ast::Expr<'a>) -> Option<&'a str> {
 /// The names whose presence a condition asks for with `is defined` and the like, anywhere in it.
 fn asked_for<'a>(condition: &ast::Expr<'a>) -> HashSet<&'a str> {
     match condition {
-        ast::Expr::Test(test) if matches!(test.name, "defined" | "undefined" | "none") => column_of(&test.expr).into_iter().collect(),
+        ast::Expr::Test(test) if matches!(test.name, "defined" | "undefined" | "none") => {
+            column_of(&test.expr).into_iter().collect()
+        }
         ast::Expr::UnaryOp(unary) => asked_for(&unary.expr),
         ast::Expr::BinOp(binary) => &asked_for(&binary.left) | &asked_for(&binary.right),
         _ => HashSet::new(),

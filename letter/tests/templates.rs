@@ -18,7 +18,7 @@ fn fields() -> Fields {
         "address": {"city": "Zürich", "zip": null},
         "items": [{"name": "a"}, {"name": "b"}],
         "About": "about 67k",
-        "range": null
+        "namespace": null
     });
     value.as_object().expect("an object").clone()
 }
@@ -43,8 +43,14 @@ fn values_are_written_as_the_list_has_them() {
         ("{{ Note | default('none') }}{{ Gone | d('gone') }}", "nonegone"),
         ("{% if Note %}x{% else %}y{% endif %}{{ 'z' if Note is none }}", "yz"),
         ("{{ 'defined' if Note is defined else 'not' }}", "not"),
-        ("{{ Start | date }}; {{ Start | date('%d.%m.%Y') }}; {{ At | date('%H:%M') }}", "18 February 2027; 18.02.2027; 09:30"),
-        ("{{ Bonus | number }} {{ Salary | number(1) }} {{ Salary|number(2, group='.', point=',') }}", "67,000 88,250.3 88.250,25"),
+        (
+            "{{ Start | date }}; {{ Start | date('%d.%m.%Y') }}; {{ At | date('%H:%M') }}",
+            "18 February 2027; 18.02.2027; 09:30",
+        ),
+        (
+            "{{ Bonus | number }} {{ Salary | number(1) }} {{ Salary|number(2, group='.', point=',') }}",
+            "67,000 88,250.3 88.250,25",
+        ),
         ("{{ Salary | number(decimals=0) }}", "88,250"),
         ("{{ Bonus | currency('EUR') }} {{ Bonus | currency('JPY') }}", "EUR 67,000.00 JPY 67,000"),
         ("{{ Salary | currency('EUR', symbol=true) }} {{ -5 | currency('USD', symbol=true) }}", "€88,250.25 -$5.00"),
@@ -57,7 +63,8 @@ fn values_are_written_as_the_list_has_them() {
 
 #[test]
 fn values_in_html_are_escaped_and_addresses_stay_readable() {
-    let template = compiled("<a href=\"{{ u }}\">{{ Name }}</a>{% set x %}<b>{{ Name }}</b>{% endset %}{{ x }}", Escape::Html);
+    let template =
+        compiled("<a href=\"{{ u }}\">{{ Name }}</a>{% set x %}<b>{{ Name }}</b>{% endset %}{{ x }}", Escape::Html);
     let mut fields = fields();
     fields.insert("u".to_owned(), json!("https://example.com/?a=1&b=\"2\""));
     let text = template.render(&Rows::default().row(&fields)).expect("it renders");
@@ -80,8 +87,8 @@ fn a_missing_value_is_an_error_that_names_it_and_its_line() {
         ("{% if Note == 'x' %}{% endif %}", "Note", 1),
         ("{{ row['Gone'] }}", "row['Gone']", 1),
         ("{% for x in Note %}{% endfor %}", "Note", 1),
-        ("{{ range }}", "range", 1),
-        ("{% set x = Note %}\n{{ x }}", "x", 2),
+        ("{{ namespace }}", "namespace", 1),
+        ("{% set x = Note %}\n{{ x }}", "Note", 2),
     ] {
         let error = rendered(source).expect_err(source);
         assert_eq!((error.missing.as_deref(), error.line), (Some(missing), Some(line)), "{source}: {error:?}");

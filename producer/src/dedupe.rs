@@ -2,7 +2,8 @@
 //!
 //! An address is kept as a hash of 128 bits, made with keys that are drawn anew for each set: two different addresses of a list fall on one
 //! hash by chance once in 10²⁶ lists of a million, and nobody can make some that do. 16 bytes an address, and a sixteenth on top: the hashes
-//! lie sorted in one block that grows by what is needed; the latest wait in a small set until they are worth merging.
+//! lie sorted in blocks that grow by what is needed, one a time, so that growing needs no second copy of all; the latest wait in a small set
+//! until they are worth merging.
 
 use campaign::EmailAddress;
 use std::{
@@ -15,11 +16,16 @@ const FEWEST_MERGED: usize = 4096;
 /// The recent ones are merged when they are this part of all.
 const MERGED_PART: usize = 16;
 
+/// Blocks of sorted hashes: by their highest bits.
+const BLOCK_BITS: u32 = 6;
+
 /// A set of addresses in their normalised form.
 #[derive(Debug, Default)]
 pub struct AddressSet {
     keys: [RandomState; 2],
-    sorted: Vec<u128>,
+    blocks: Vec<Vec<u128>>,
+    /// Hashes in the blocks.
+    merged: usize,
     recent: HashSet<u128>,
 }
 
@@ -27,8 +33,8 @@ impl AddressSet {
     /// Adds one; false if it was there.
     pub fn insert(&mut self, address: &EmailAddress) -> bool {
         let hash = self.hash(address);
-        let is_new = !is_in(&self.sorted, hash) && self.recent.insert(hash);
-        if self.recent.len() >= FEWEST_MERGED.max(self.sorted.len() / MERGED_PART) {
+        let is_new = !self.is_merged(hash) && self.recent.insert(hash);
+        if self.recent.len() >= FEWEST_MERGED.max(self.merged / MERGED_PART) {
             self.merge();
         }
         is_new
@@ -37,17 +43,21 @@ impl AddressSet {
     /// Whether it is there.
     pub fn contains(&self, address: &EmailAddress) -> bool {
         let hash = self.hash(address);
-        is_in(&self.sorted, hash) || self.recent.contains(&hash)
+        self.is_merged(hash) || self.recent.contains(&hash)
     }
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.sorted.len() + self.recent.len()
+        self.merged + self.recent.len()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    fn is_merged(&self, hash: u128) -> bool {
+        self.blocks.get(block_of(hash)).is_some_and(|block| is_in(block, hash))
     }
 
     fn hash(&self, address: &EmailAddress) -> u128 {
@@ -56,23 +66,37 @@ impl AddressSet {
         u128::from(high.hash_one(&normalised)) << 64 | u128::from(low.hash_one(&normalised))
     }
 
-    /// Merges the recent ones into the sorted ones from the back, in place.
     fn merge(&mut self) {
         let mut recent: Vec<u128> = self.recent.drain().collect();
         recent.sort_unstable();
-        let mut old = self.sorted.len();
-        self.sorted.reserve_exact(recent.len());
-        self.sorted.resize(old + recent.len(), 0);
-        let mut free = self.sorted.len();
-        while let Some(&hash) = recent.last() {
-            free -= 1;
-            if old > 0 && self.sorted[old - 1] > hash {
-                old -= 1;
-                self.sorted[free] = self.sorted[old];
-            } else {
-                self.sorted[free] = hash;
-                recent.pop();
-            }
+        self.merged += recent.len();
+        self.blocks.resize_with(1 << BLOCK_BITS, Vec::new);
+        for part in recent.chunk_by(|one, next| block_of(*one) == block_of(*next)) {
+            merge_into(&mut self.blocks[block_of(part[0])], part);
+        }
+    }
+}
+
+/// Which block a hash belongs to.
+fn block_of(hash: u128) -> usize {
+    // The highest bits of 128 fit.
+    usize::try_from(hash >> (u128::BITS - BLOCK_BITS)).unwrap_or_default()
+}
+
+/// Merges sorted hashes into sorted ones from the back, in place.
+fn merge_into(sorted: &mut Vec<u128>, mut added: &[u128]) {
+    let mut old = sorted.len();
+    sorted.reserve_exact(added.len());
+    sorted.resize(old + added.len(), 0);
+    let mut free = sorted.len();
+    while let [rest @ .., hash] = added {
+        free -= 1;
+        if old > 0 && sorted[old - 1] > *hash {
+            old -= 1;
+            sorted[free] = sorted[old];
+        } else {
+            sorted[free] = *hash;
+            added = rest;
         }
     }
 }
@@ -121,8 +145,9 @@ mod tests {
         assert_eq!(set.len(), 100_000);
         assert!((0..100_000).all(|number| set.contains(&address(number))));
         assert!((100_000..110_000).all(|number| !set.contains(&address(number))));
-        assert!(set.sorted.is_sorted() && set.sorted.len() > 90_000);
-        assert!(set.sorted.capacity() <= set.sorted.len() + set.sorted.len() / MERGED_PART + FEWEST_MERGED);
+        assert!(set.blocks.iter().all(|block| block.is_sorted()) && set.merged > 90_000);
+        let room: usize = set.blocks.iter().map(Vec::capacity).sum();
+        assert!(room <= set.merged + set.merged / MERGED_PART + FEWEST_MERGED);
     }
 
     #[test]

@@ -15,9 +15,9 @@ use std::{ops::ControlFlow, sync::Arc};
 use tokio::sync::mpsc;
 
 /// Rows of a chunk, at most.
-const CHUNK: usize = 2048;
+const CHUNK: usize = 1024;
 /// Text of a chunk in bytes, about.
-const CHUNK_BYTES: usize = 2 * 1024 * 1024;
+const CHUNK_BYTES: usize = 1024 * 1024;
 
 /// Why the list is not, or not wholly, published.
 #[derive(Debug, thiserror::Error)]

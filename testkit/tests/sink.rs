@@ -58,7 +58,8 @@ fn the_script_decides_by_recipient_and_attempt() {
         testkit::Moment { phase: Phase::FinalDot, .. } => Action::RecordAndDrop,
         _ => Action::Accept,
     }));
-    let opening = "EHLO x\r\nMAIL FROM:<a@example.com>\r\nRCPT TO:<grey@example.org>\r\nRCPT TO:<grey@example.org>\r\nDATA\r\n";
+    let opening =
+        "EHLO x\r\nMAIL FROM:<a@example.com>\r\nRCPT TO:<grey@example.org>\r\nRCPT TO:<grey@example.org>\r\nDATA\r\n";
     let heard = talk(&sink, &[opening, ".\r\n"]);
     assert!(heard.contains("450 4.7.1 later\r\n250 2.1.5"), "{heard}");
     assert!(heard.ends_with("354 end with a dot\r\n"), "{heard}");

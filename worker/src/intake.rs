@@ -170,29 +170,31 @@ mod tests {
         Rate { per_second: Some(rate), per_domain: None }
     }
 
-    /// Takes, commits and releases in ticks whose commits take as long as is given; when each mail went in 30 seconds.
+    /// Lets mails go until `end`, by timers that are late by a millisecond or so, as `run` does.
+    fn release_until(intake: &mut Intake, end: Moment, now: &mut Moment, gone: &mut Vec<Moment>) {
+        while let Some(next) = intake.next_release(*now).filter(|next| *next < end) {
+            *now = next.max(*now).plus(Duration::from_micros(1_300));
+            gone.extend(intake.release(*now).iter().map(|_| *now));
+        }
+        *now = end.max(*now);
+    }
+
+    /// Takes, commits and releases in ticks whose commits take as many milliseconds as is given; when each mail went in 30 seconds.
     async fn play(rate: &Rate, worker: &mut impl Worker, commits: &[u64]) -> Vec<Moment> {
         let mut intake = Intake::new(Some(rate), Moment(0));
         let (mut now, mut gone) = (Moment(0), Vec::new());
-        for tick in 0.. {
+        let mut commits = commits.iter().cycle();
+        while now.0 < 30 * SECOND {
             let (mut sorted, epoch) = (Sorted::default(), Timestamp::UNIX_EPOCH);
-            let wanted = intake.wanted(0, 10_000);
-            let queued = worker.take(wanted, epoch).await.expect("taken");
+            let queued = worker.take(intake.wanted(0, 10_000), epoch).await.expect("taken");
             intake.sort(queued, now, &mut sorted);
-            let tick_end = now.plus(Duration::from_millis(100 + commits[tick % commits.len()]));
             let tick = Tick { claims: sorted.claims, at: epoch, ..Tick::default() };
             let claimed = worker.commit(tick).await.expect("committed");
-            now = now.plus(Duration::from_millis(commits[gone.len() % commits.len()]));
+            let committed = now.plus(Duration::from_millis(*commits.next().expect("endless")));
+            release_until(&mut intake, committed, &mut now, &mut gone);
             gone.extend(intake.accept(claimed, now).iter().map(|_| now));
-            while let Some(next) = intake.next_release(now).filter(|next| *next < tick_end) {
-                // Timers are late by a millisecond or so.
-                now = next.max(now).plus(Duration::from_micros(1_300));
-                gone.extend(intake.release(now).iter().map(|_| now));
-            }
-            now = now.max(tick_end);
-            if now.0 > 30 * SECOND {
-                break;
-            }
+            let tick_end = now.plus(Duration::from_millis(100));
+            release_until(&mut intake, tick_end, &mut now, &mut gone);
         }
         gone
     }

@@ -7,6 +7,7 @@
 pub mod backend;
 mod clock;
 mod deliver;
+mod ending;
 mod error;
 mod gate;
 pub mod guard;

@@ -98,7 +98,7 @@ pub enum Slot {
 pub struct Domains {
     default: Option<f64>,
     named: HashMap<String, f64>,
-    domains: HashMap<String, Domain>,
+    met: HashMap<String, Domain>,
     forget_at: usize,
 }
 
@@ -117,7 +117,7 @@ impl Domains {
         Self {
             default: per_domain.and_then(|limits| limits.default),
             named: named.unwrap_or_default(),
-            domains: HashMap::new(),
+            met: HashMap::new(),
             forget_at: REMEMBERED,
         }
     }
@@ -127,22 +127,22 @@ impl Domains {
         if self.default.is_none() && self.named.is_empty() {
             return Slot::At(now);
         }
-        if let Some(known) = self.domains.get_mut(domain) {
+        if let Some(known) = self.met.get_mut(domain) {
             return known.slot(now);
         }
         let Some(rate) = self.named.get(domain).copied().or(self.default) else { return Slot::At(now) };
         self.forget_idle(now);
         let mut new = Domain { bucket: Bucket::new(rate, now), tail: now };
         let slot = new.slot(now);
-        self.domains.insert(domain.to_owned(), new);
+        self.met.insert(domain.to_owned(), new);
         slot
     }
 
     /// A domain with nothing booked is as good as new. Looked for only when the number has doubled, so that it costs next to nothing a mail.
     fn forget_idle(&mut self, now: Moment) {
-        if self.domains.len() >= self.forget_at {
-            self.domains.retain(|_, domain| domain.bucket.next > now || domain.tail > now);
-            self.forget_at = REMEMBERED.max(2 * self.domains.len());
+        if self.met.len() >= self.forget_at {
+            self.met.retain(|_, domain| domain.bucket.next > now || domain.tail > now);
+            self.forget_at = REMEMBERED.max(2 * self.met.len());
         }
     }
 }
@@ -306,6 +306,6 @@ mod tests {
         for number in 0..50_000_u64 {
             domains.slot(&format!("d{number}.test"), Moment(number * 1_000_000));
         }
-        assert!(domains.domains.len() <= 2 * REMEMBERED, "{}", domains.domains.len());
+        assert!(domains.met.len() <= 2 * REMEMBERED, "{}", domains.met.len());
     }
 }

@@ -5,6 +5,7 @@ use crate::{
     backend::choose::{Availability, Pool},
     clock::Clock,
     deliver::{Delivered, Desk},
+    ending::{Ending, StopRequest},
     guard::Guard,
     intake::{Intake, Sorted},
     lanes::Lanes,
@@ -99,25 +100,6 @@ struct Run<W> {
     last_tick: Moment,
 }
 
-/// Why a run is about to end.
-enum Ending {
-    As(Ended),
-    /// The journal failed; tried this often since nothing was on its way any more.
-    Failed {
-        error: journal::Error,
-        tries: u32,
-    },
-}
-
-#[derive(Clone, Copy)]
-struct StopRequest {
-    level: StopLevel,
-    /// When a stop was first asked for.
-    since: Moment,
-    /// When this level was.
-    raised: Moment,
-}
-
 /// When to ask the journal for rows again.
 struct Poll {
     next: Moment,
@@ -200,11 +182,12 @@ impl<W: journal::Worker> Run<W> {
         let pause = self.gather_finished();
         let mut sorted = Sorted::default();
         let wanted = self.wanted();
-        if wanted > 0 && self.poll.next <= self.now() {
-            if let Err(error) = self.take(wanted, &mut sorted).await {
-                self.end(Ending::Failed { error, tries: 0 });
-                sorted = Sorted::default();
-            }
+        if wanted > 0
+            && self.poll.next <= self.now()
+            && let Err(error) = self.take(wanted, &mut sorted).await
+        {
+            self.end(Ending::Failed { error, tries: 0 });
+            sorted = Sorted::default();
         }
         Batch { sorted, pause }
     }
@@ -266,11 +249,12 @@ impl<W: journal::Worker> Run<W> {
 
     /// Takes rows from the journal until enough may go, passing over those whose domain is spent.
     async fn take(&mut self, wanted: usize, into: &mut Sorted) -> Result<(), journal::Error> {
-        let now = self.now();
+        let (clock, now) = (self.desk.clock, self.now());
         let mut looked_at = 0;
         while into.claims.len() < wanted && looked_at < MOST_LOOKED_AT {
             let ask = wanted - into.claims.len();
-            let queued = self.worker.take(ask, Timestamp::now()).await?;
+            let take = self.worker.take(ask, Timestamp::now());
+            let queued = meanwhile_releasing(&mut self.intake, &mut self.lanes, clock, take).await?;
             let got = queued.len();
             looked_at += got;
             self.intake.sort(queued, now, into);
@@ -301,7 +285,8 @@ impl<W: journal::Worker> Run<W> {
             at: Timestamp::now(),
             pause,
         };
-        match self.worker.commit(tick).await {
+        let commit = self.worker.commit(tick);
+        match meanwhile_releasing(&mut self.intake, &mut self.lanes, clock, commit).await {
             Ok(claimed) => {
                 if released {
                     self.poll = Poll { next: self.now(), pause: POLL.start };
@@ -398,7 +383,7 @@ impl<W: journal::Worker> Run<W> {
             next = next.min(self.last_tick.plus(TICK));
         }
         if let Some(stopped) = self.stopped {
-            next = next.min(stopped.next_step(&self.options, now));
+            next = next.min(stopped.next_step(&self.options.grace, TICK, now));
         }
         if matches!(self.ending, Some(Ending::Failed { .. })) {
             next = next.min(self.last_tick.plus(SETTLE_AGAIN));
@@ -462,27 +447,21 @@ impl<W: journal::Worker> Run<W> {
     }
 }
 
-impl Ending {
-    /// For people.
-    fn text(&self) -> String {
-        match self {
-            Self::As(Ended::Done) => "done".to_owned(),
-            Self::As(Ended::Stopped) => "stopping".to_owned(),
-            Self::As(Ended::Paused(reason) | Ended::NoBackend(reason)) => reason.clone(),
-            Self::Failed { error, .. } => error.to_string(),
+/// Waits for the journal, letting mails go meanwhile as their time comes: the rate doesn't depend on the disk.
+async fn meanwhile_releasing<T>(
+    intake: &mut Intake,
+    lanes: &mut Lanes,
+    clock: Clock,
+    journal: impl Future<Output = T>,
+) -> T {
+    let mut journal = std::pin::pin!(journal);
+    loop {
+        let next = intake.next_release(clock.now()).unwrap_or(Moment(u64::MAX));
+        tokio::select! {
+            biased;
+            result = &mut journal => return result,
+            () = tokio::time::sleep_until(clock.instant(next)) => lanes.give(intake.release(clock.now())),
         }
-    }
-}
-
-impl StopRequest {
-    /// Until when an immediate stop waits for what its cut connections came to.
-    fn cut_off(self) -> Moment {
-        self.raised.plus(Duration::from_millis(300))
-    }
-
-    fn next_step(self, options: &Options, now: Moment) -> Moment {
-        let steps = [self.since.plus(options.grace.final_dot), self.since.plus(options.grace.reply), now.plus(TICK)];
-        steps.into_iter().filter(|step| *step > now).min().unwrap_or(now)
     }
 }
 

@@ -18,7 +18,8 @@ static ENV: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(Env::stdlib()));
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Rule {
-    rule: String,
+    #[serde(rename = "rule")]
+    expression: String,
     pub(super) message: String,
     #[serde(skip)]
     program: OnceLock<Result<Program, String>>,
@@ -27,13 +28,13 @@ pub(super) struct Rule {
 impl Rule {
     /// Whether the rule holds. An error tells that it could not be evaluated, e.g. because what it compares is malformed.
     pub(super) fn holds(&self, value: &CelValue) -> Result<bool, String> {
-        let program = self.program.get_or_init(|| ENV.compile(&self.rule).map_err(|error| error.to_string()));
+        let program = self.program.get_or_init(|| ENV.compile(&self.expression).map_err(|error| error.to_string()));
         let program = program.as_ref().map_err(Clone::clone)?;
         let mut context = Context::with_env(Arc::clone(&ENV));
         context.add_variable_from_value("self", value.clone());
         match program.execute(&context).map_err(|error| error.to_string())? {
             CelValue::Bool(holds) => Ok(holds),
-            other => Err(format!("the rule {:?} gives {other:?}, not true or false", self.rule)),
+            other => Err(format!("the rule {:?} gives {other:?}, not true or false", self.expression)),
         }
     }
 }
@@ -43,9 +44,7 @@ pub(super) fn scalar(schema: &Schema, value: &Value) -> CelValue {
     match value {
         Value::String(text) => CelValue::String(Arc::new(text.clone())),
         Value::Bool(bool) => CelValue::Bool(*bool),
-        Value::Number(number) if schema.kind == Kind::Integer => {
-            CelValue::Int(number.as_i64().unwrap_or(i64::MAX))
-        }
+        Value::Number(number) if schema.kind == Kind::Integer => CelValue::Int(number.as_i64().unwrap_or(i64::MAX)),
         Value::Number(number) => CelValue::Float(number.as_f64().unwrap_or(f64::MAX)),
         Value::Null | Value::Array(_) | Value::Object(_) => CelValue::Null,
     }
@@ -73,7 +72,9 @@ pub(super) fn untyped(value: &Value) -> CelValue {
         Value::Array(items) => list(items.iter().map(untyped).collect()),
         Value::String(text) => CelValue::String(Arc::new(text.clone())),
         Value::Bool(bool) => CelValue::Bool(*bool),
-        Value::Number(number) => number.as_i64().map_or_else(|| CelValue::Float(number.as_f64().unwrap_or(f64::MAX)), CelValue::Int),
+        Value::Number(number) => {
+            number.as_i64().map_or_else(|| CelValue::Float(number.as_f64().unwrap_or(f64::MAX)), CelValue::Int)
+        }
         Value::Null => CelValue::Null,
     }
 }

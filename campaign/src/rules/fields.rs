@@ -98,18 +98,21 @@ fn domains(rates: &Value) -> Vec<Mistake> {
 /// The format can be told, and `sheet` and `encoding` fit it.
 fn format_mistakes(recipients: &Value) -> Vec<Mistake> {
     let source = &recipients["source"];
-    let name = [&source["configMap"]["key"], &source["secret"]["key"], &source["http"]["url"]].into_iter().find_map(Value::as_str);
+    let name = [&source["configMap"]["key"], &source["secret"]["key"], &source["http"]["url"]]
+        .into_iter()
+        .find_map(Value::as_str);
     let format = match (recipients["format"].as_str(), name) {
         (Some("Xlsx"), _) => ListFormat::Xlsx,
         (Some("Csv"), _) => ListFormat::Csv,
         (Some("Ndjson"), _) => ListFormat::Ndjson,
-        (None, Some(name)) => match ListFormat::of_name(name) {
-            Some(format) => format,
-            None => {
-                let message = format!("is missing, and \"{name}\" doesn't tell by its ending; write Xlsx, Csv or Ndjson");
+        (None, Some(name)) => {
+            let Some(format) = ListFormat::of_name(name) else {
+                let message =
+                    format!("is missing, and \"{name}\" doesn't tell by its ending; write Xlsx, Csv or Ndjson");
                 return vec![Mistake::new("spec.recipients.format", message)];
-            }
-        },
+            };
+            format
+        }
         _ => return Vec::new(),
     };
     let mut mistakes = Vec::new();
@@ -117,7 +120,10 @@ fn format_mistakes(recipients: &Value) -> Vec<Mistake> {
         mistakes.push(Mistake::new("spec.recipients.sheet", "only a workbook (format Xlsx) has sheets; remove it"));
     }
     if !recipients["encoding"].is_null() && format != ListFormat::Csv {
-        mistakes.push(Mistake::new("spec.recipients.encoding", "only a list of format Csv has an encoding to name; remove it"));
+        mistakes.push(Mistake::new(
+            "spec.recipients.encoding",
+            "only a list of format Csv has an encoding to name; remove it",
+        ));
     }
     mistakes
 }

@@ -41,7 +41,9 @@ impl Judge {
                 self.text(schema, text);
                 Judged { value: cel::scalar(schema, value), whole: self.mistakes.len() == before }
             }
-            (Kind::Integer | Kind::Number, Value::Number(number)) if schema.kind == Kind::Number || !number.is_f64() => {
+            (Kind::Integer | Kind::Number, Value::Number(number))
+                if schema.kind == Kind::Number || !number.is_f64() =>
+            {
                 self.number(schema, number.as_f64().unwrap_or(f64::MAX));
                 Judged { value: cel::scalar(schema, value), whole: self.mistakes.len() == before }
             }
@@ -133,9 +135,13 @@ impl Judge {
     fn distinct(&mut self, schema: &Schema, items: &[Value]) {
         for key in &schema.keys {
             let mut seen: HashMap<&str, usize> = HashMap::new();
-            for (index, text) in items.iter().enumerate().filter_map(|(index, item)| Some((index, item.get(key)?.as_str()?))) {
+            for (index, text) in
+                items.iter().enumerate().filter_map(|(index, item)| Some((index, item.get(key)?.as_str()?)))
+            {
                 if let Some(first) = seen.get(text) {
-                    let message = format!("\"{text}\" is already the {key} of entry [{first}]; give each entry a {key} of its own");
+                    let message = format!(
+                        "\"{text}\" is already the {key} of entry [{first}]; give each entry a {key} of its own"
+                    );
                     self.at_index(index, |judge| judge.at(key, |judge| judge.mistake(message)));
                 } else {
                     seen.insert(text, index);
@@ -187,7 +193,9 @@ impl Judge {
             Value::Null => ("nothing".into(), ""),
             Value::Bool(bool) => (format!("{bool}").into(), quote_it(wanted)),
             Value::Number(number) => (format!("the number {number}").into(), quote_it(wanted)),
-            Value::String(text) if matches!(wanted, Kind::Integer | Kind::Number) && text.trim().parse::<f64>().is_ok() => {
+            Value::String(text)
+                if matches!(wanted, Kind::Integer | Kind::Number) && text.trim().parse::<f64>().is_ok() =>
+            {
                 (format!("the text \"{text}\"").into(), ": remove the quotes")
             }
             Value::String(_) => ("text".into(), ""),
@@ -221,7 +229,7 @@ impl Judge {
 
     fn at_index<T>(&mut self, index: usize, within: impl FnOnce(&mut Self) -> T) -> T {
         let length = self.path.len();
-        self.path.push_str(&format!("[{index}]"));
+        self.path.extend(["[", &index.to_string(), "]"]);
         let result = within(self);
         self.path.truncate(length);
         result
@@ -253,6 +261,5 @@ fn not_allowed(text: &str, allowed: &[String]) -> String {
     let lower = text.to_lowercase();
     let mut words: Vec<&str> = allowed.iter().map(String::as_str).collect();
     words.sort_by_key(|word| strsim::damerau_levenshtein(&lower, &word.to_lowercase()));
-    let (nearest, others) = words.split_first().unwrap_or((&"", &[]));
-    format!("\"{text}\" is not allowed; write {nearest}{}", others.iter().map(|word| format!(" or {word}")).collect::<String>())
+    format!("\"{text}\" is not allowed; write {}", words.join(" or "))
 }

@@ -40,7 +40,8 @@ pub(super) fn check(document: &Value) -> Vec<Mistake> {
     }
     match &document["metadata"] {
         Value::Object(metadata) => fields(metadata, &mut mistakes),
-        _ => mistakes.push(Mistake::new("metadata.name", "is missing; give the campaign a name: metadata: {name: offers}")),
+        _ => mistakes
+            .push(Mistake::new("metadata.name", "is missing; give the campaign a name: metadata: {name: offers}")),
     }
     mistakes
 }
@@ -86,12 +87,11 @@ fn is_name(text: &str) -> bool {
 fn texts(place: &str, value: &Value, mistakes: &mut Vec<Mistake>) {
     match value {
         Value::Null => {}
-        Value::Object(entries) => mistakes.extend(
-            entries
-                .iter()
-                .filter(|(_, value)| !value.is_string())
-                .map(|(name, value)| Mistake::new(format!("{place}.{name}"), format!("must be text, not {value}: put it in quotes"))),
-        ),
+        Value::Object(entries) => {
+            mistakes.extend(entries.iter().filter(|(_, value)| !value.is_string()).map(|(name, value)| {
+                Mistake::new(format!("{place}.{name}"), format!("must be text, not {value}: put it in quotes"))
+            }))
+        }
         _ => mistakes.push(Mistake::new(place, "must be a group of names and texts")),
     }
 }

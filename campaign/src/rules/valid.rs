@@ -40,13 +40,16 @@ pub(super) fn read(document: &Value) -> Result<ValidCampaign, Mistake> {
     without_nulls(&mut spec);
     let mut spec: MailCampaignSpec =
         serde_json::from_value(spec).map_err(|error| Mistake::new("spec", error.to_string()))?;
-    if let Some(domains) = spec.delivery.rate.as_mut().and_then(|rate| rate.per_domain.as_mut()).map(|rates| &mut rates.domains) {
+    if let Some(domains) =
+        spec.delivery.rate.as_mut().and_then(|rate| rate.per_domain.as_mut()).map(|rates| &mut rates.domains)
+    {
         *domains = std::mem::take(domains)
             .into_iter()
             .map(|(domain, rate)| (ascii_domain(&domain).unwrap_or(domain), rate))
             .collect();
     }
-    let from = Mailbox::parse(&spec.message.from).map_err(|error| Mistake::new("spec.message.from", error.to_string()))?;
+    let from =
+        Mailbox::parse(&spec.message.from).map_err(|error| Mistake::new("spec.message.from", error.to_string()))?;
     let list_format = spec
         .recipients
         .format

@@ -41,8 +41,10 @@ pub(super) const WEB_ADDRESS: Rule =
     ("self.matches('^https?://[^/]')", "write a web address that begins with https:// or http://");
 
 /// An address of the web, or a template that makes one.
-pub(super) const WEB_ADDRESS_OR_TEMPLATE: Rule =
-    ("self.matches('^(https?://[^/]|[{]{2})')", "write a web address that begins with https://, or a template that makes one");
+pub(super) const WEB_ADDRESS_OR_TEMPLATE: Rule = (
+    "self.matches('^(https?://[^/]|[{]{2})')",
+    "write a web address that begins with https://, or a template that makes one",
+);
 
 /// What becomes part of a header.
 pub(super) const ONE_LINE: Rule = ("!self.matches('[\\\\r\\\\n]')", "write it in one line, without a line break");
@@ -54,8 +56,10 @@ pub(super) const FOLDER_BESIDE: Rule = (
 );
 
 /// A field name of HTTP (RFC 9110 §5.1).
-pub(super) const HEADER_NAME: Rule =
-    ("self.matches('^[-!#$%&*+.^_`|~a-zA-Z0-9]+$')", "write a header's name: letters, digits and - only, without the colon");
+pub(super) const HEADER_NAME: Rule = (
+    "self.matches('^[-!#$%&*+.^_`|~a-zA-Z0-9]+$')",
+    "write a header's name: letters, digits and - only, without the colon",
+);
 
 /// `spec.message.headers`: names of RFC 5322 §3.6.8 that the mailer doesn't set itself.
 pub(super) fn message_headers(_: &mut SchemaGenerator) -> Schema {

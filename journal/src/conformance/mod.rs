@@ -36,7 +36,7 @@ pub trait Rig: Sized + Send {
     fn crash_and_reopen(&mut self, journal: Self::Journal) -> impl Future<Output = Self::Journal> + Send;
 }
 
-/// Makes a test of each function of [`conformance`](crate::conformance) for a [`Rig`]; needs tokio's `macros`.
+/// Makes a test of each function of the module of the same name for a `Rig`; needs tokio's `macros`.
 #[macro_export]
 macro_rules! conformance {
     ($rig:ty) => {

@@ -17,6 +17,9 @@ use std::path::{Path, PathBuf};
 /// The list has the rows from 2 to below this.
 const END: u64 = 12_000;
 
+/// Some thousand are enough.
+const MOST_TICKS: u32 = 100_000;
+
 type Failure = Box<dyn std::error::Error>;
 
 #[tokio::main]
@@ -68,7 +71,12 @@ async fn churn(dir: PathBuf, mut random: Random, on_unknown: OnUnknown) -> Resul
     let mut worker = journal.worker(WorkerOptions { on_unknown, now: Timestamp::now() }).await?;
     let mut sent = OpenOptions::new().append(true).create(true).open(dir.join("sent"))?;
     let mut in_flight: Vec<Settlement> = Vec::new();
+    let mut ticks = 0;
     while !worker.exhausted() || !in_flight.is_empty() {
+        ticks += 1;
+        if ticks > MOST_TICKS {
+            return Err(format!("something is never handed out: {:?}", worker.counts()).into());
+        }
         let at = Timestamp::now();
         let mut taken = worker.take(usize::try_from(random.below(300))?, at).await?;
         let in_hand = taken.len() - taken.len() / 10;

@@ -125,9 +125,11 @@ impl<'t, 'a> Writer<'t, 'a> {
                 self.xml.push_str(text);
                 Ok(())
             }
+            // All of its rows or cells went with their tags.
+            Kind::Element(element) if matches!(element.word, "tbl" | "tr") && self.is_hollow(id) => Ok(()),
             Kind::Element(element) => {
                 self.xml.push_str(&element.head);
-                if self.tree.children(id).is_empty() {
+                if self.tree.children(id).is_empty() && element.word != "tc" {
                     self.xml.push_str("/>");
                     return Ok(());
                 }
@@ -161,20 +163,18 @@ impl<'t, 'a> Writer<'t, 'a> {
         self.stack.push((name, Some(id).filter(|_| !is_like_others)));
         self.children(id)?;
         self.stack.pop();
-        let holds_paragraphs = match word {
-            "tc" | "txbxContent" | "footnote" | "endnote" | "comment" | "hdr" | "ftr" => true,
-            "sdtContent" => {
-                matches!(tree.word(tree.parent(tree.parent(id))), "body" | "tc" | "hdr" | "ftr" | "txbxContent")
-            }
-            _ => false,
-        };
         if word == "tblGrid" && loops_cells() {
             self.flush(Mode::Plain);
             self.step(Step::Grid(tree.children(id).len()));
         }
-        if has_tags && holds_paragraphs {
-            self.flush(Mode::Plain);
-            self.step(Step::Paragraph);
+        if self.holds_paragraphs(id, word) {
+            if has_tags {
+                self.flush(Mode::Plain);
+                self.step(Step::Paragraph);
+            } else if word == "tc" && !tree.children(id).iter().any(|&child| matches!(tree.word(child), "p" | "sdt")) {
+                // Its tags went to the row.
+                self.xml.extend(["<", &tree.prefix, "p/>"]);
+            }
         }
         self.xml.extend(["</", name, ">"]);
         if let Some(needed) = needed {
@@ -182,6 +182,29 @@ impl<'t, 'a> Writer<'t, 'a> {
             self.step(Step::End(needed));
         }
         Ok(())
+    }
+
+    /// Whether a table or row has nothing but properties.
+    fn is_hollow(&self, id: Id) -> bool {
+        let is_property = |&child: &Id| match self.tree.kind(child) {
+            Kind::Element(element) => match element.word {
+                "tr" => self.is_hollow(child),
+                word => matches!(word, "tblPr" | "tblGrid" | "tblPrEx" | "trPr"),
+            },
+            Kind::Text(text) => text.trim().is_empty(),
+            _ => false,
+        };
+        self.tree.children(id).iter().all(is_property)
+    }
+
+    /// Whether an element must end with a paragraph.
+    fn holds_paragraphs(&self, id: Id, word: &str) -> bool {
+        let around = || self.tree.word(self.tree.parent(self.tree.parent(id)));
+        match word {
+            "tc" | "txbxContent" | "footnote" | "endnote" | "comment" | "hdr" | "ftr" => true,
+            "sdtContent" => matches!(around(), "body" | "tc" | "hdr" | "ftr" | "txbxContent"),
+            _ => false,
+        }
     }
 
     /// Puts the XML so far into a segment.

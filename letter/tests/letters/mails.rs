@@ -1,7 +1,12 @@
 //! Mails by the public API, read back by another parser.
 
-use campaign::{Contents, spec::{EachFile, ListUnsubscribe}};
-use crate::common::{self, ada, attachment, compile, contents_with, date, letters, mail, message, reference, source, spec};
+use crate::common::{
+    self, ada, attachment, compile, contents_with, date, letters, mail, message, reference, source, spec,
+};
+use campaign::{
+    Contents,
+    spec::{EachFile, ListUnsubscribe},
+};
 use letter::Letters;
 use mail_parser::{MessageParser, MimeHeaders};
 use serde_json::json;
@@ -17,7 +22,8 @@ fn a_mail_has_the_fields_and_parts_of_the_standards() {
         mailto: Some("leave@example.com?subject=unsubscribe {{ Id }}".to_owned()),
         one_click: true,
     });
-    spec.attachments = vec![attachment("Handbook for {{ Name }}.pdf", |made| made.file = Some(reference("handbook.pdf")))];
+    spec.attachments =
+        vec![attachment("Handbook for {{ Name }}.pdf", |made| made.file = Some(reference("handbook.pdf")))];
     let letters = compile(&spec, &contents_with("handbook.pdf", b"a handbook"));
     let letter = letters.render(&ada(), date()).expect("a letter");
     insta::assert_snapshot!(String::from_utf8(letter.bytes.clone()).expect("ASCII").replace("\r\n", "\n"));
@@ -35,7 +41,9 @@ fn the_structure_is_no_deeper_than_it_must_be() {
         let types: Vec<String> = mail
             .parts
             .iter()
-            .filter_map(|part| part.content_type().map(|kind| format!("{}/{}", kind.ctype(), kind.subtype().unwrap_or(""))))
+            .filter_map(|part| {
+                part.content_type().map(|kind| format!("{}/{}", kind.ctype(), kind.subtype().unwrap_or("")))
+            })
             .collect();
         types.join(" ")
     };
@@ -88,7 +96,13 @@ fn every_script_arrives_as_it_was_written() {
 fn pythons_email_module_reads_the_same_subject_and_file_name() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("mail.eml");
-    for text in ["عرض العمل الخاص بك يا ليلى ".repeat(4).trim(), "亲爱的张伟,您的录用通知书", "Offer (final) for \"Ada\"; v1,2", "🎉", "a'b%41*=c"] {
+    for text in [
+        "عرض العمل الخاص بك يا ليلى ".repeat(4).trim(),
+        "亲爱的张伟,您的录用通知书",
+        "Offer (final) for \"Ada\"; v1,2",
+        "🎉",
+        "a'b%41*=c",
+    ] {
         let mut spec = spec();
         spec.subject = "{{ Note }}".to_owned();
         spec.attachments = vec![attachment("{{ Note }}.docx", |made| made.file = Some(reference("a.docx")))];
@@ -131,14 +145,28 @@ fn no_value_makes_a_field_or_a_recipient() {
     let parsed = mail(&letter);
     assert!(parsed.bcc().is_none() && parsed.cc().is_none());
     assert_eq!(parsed.to().and_then(|to| to.as_list()).map(<[_]>::len), Some(1));
-    let names: Vec<&str> = parsed.headers().iter().map(|header| header.name()).collect();
-    let expected =
-        ["From", "Reply-To", "To", "Subject", "Date", "Message-ID", "X-Note", "MIME-Version", "Content-Type", "Content-Transfer-Encoding"];
+    let names: Vec<&str> = parsed.headers().iter().map(mail_parser::Header::name).collect();
+    let expected = [
+        "From",
+        "Reply-To",
+        "To",
+        "Subject",
+        "Date",
+        "Message-ID",
+        "X-Note",
+        "MIME-Version",
+        "Content-Type",
+        "Content-Transfer-Encoding",
+    ];
     assert_eq!(names.iter().map(|name| name.to_lowercase()).collect::<Vec<_>>(), expected.map(str::to_lowercase));
     assert_eq!(parsed.attachments().count(), 1);
     assert!(parsed.body_text(0).expect("text").contains("Bcc: eve@example.net"));
     for line in String::from_utf8(letter.bytes).expect("UTF-8").split("\r\n") {
-        assert!(!line.contains(['\r', '\n', '\0']) && !line.to_lowercase().starts_with("bcc:") || line.starts_with("Bcc: eve"), "{line:?}");
+        assert!(
+            !line.contains(['\r', '\n', '\0']) && !line.to_lowercase().starts_with("bcc:")
+                || line.starts_with("Bcc: eve"),
+            "{line:?}"
+        );
     }
 }
 
@@ -257,7 +285,9 @@ fn mjml_becomes_html_and_its_tags_stay() {
          </mj-column></mj-section>\n{% endfor %}\n{# a note #}</mj-body>\n</mjml>",
     );
     let letters = compile(&spec, &Contents::default());
-    let letter = letters.render(&message(json!({"Name": "Ada & Co", "Id": 7, "Items": ["one", "two"]})), date()).expect("a letter");
+    let letter = letters
+        .render(&message(json!({"Name": "Ada & Co", "Id": 7, "Items": ["one", "two"]})), date())
+        .expect("a letter");
     let html = letter.html.expect("HTML");
     assert!(html.contains("Dear Ada &amp; Co, one") && html.contains("Dear Ada &amp; Co, two"), "{html}");
     assert!(html.contains("https://example.com/7?a=1&amp;b=Ada%20%26%20Co"), "{html}");
@@ -275,7 +305,8 @@ fn every_mistake_is_told_with_its_place_in_one_go() {
     spec.from = "nobody".to_owned();
     spec.subject = "{{ Name".to_owned();
     spec.text = source("a\nb {{ Name | uper }}\n{% include 'x' %}\n");
-    spec.html = Some(campaign::spec::TemplateSource { config_map: Some(common::key("gone.html")), ..Default::default() });
+    spec.html =
+        Some(campaign::spec::TemplateSource { config_map: Some(common::key("gone.html")), ..Default::default() });
     spec.mjml = source("<mjml>\n<mj-body>\n<mj-section>\n</mj-body></mjml>");
     spec.headers.insert("Bad Name".to_owned(), "x".to_owned());
     spec.list_unsubscribe = Some(ListUnsubscribe { url: None, mailto: Some("{{".to_owned()), one_click: true });
@@ -284,7 +315,9 @@ fn every_mistake_is_told_with_its_place_in_one_go() {
         attachment("x.pdf", |made| made.each = Some(EachFile { directory: "gone".to_owned(), path: "{{".to_owned() })),
         attachment("x.docx", |made| made.docx = Some(reference("text.docx"))),
     ];
-    let mistakes = Letters::compile(&spec, common::uid(), &contents_with("text.docx", b"not a document")).map(|_| ()).expect_err("mistakes");
+    let mistakes = Letters::compile(&spec, common::uid(), &contents_with("text.docx", b"not a document"))
+        .map(|_| ())
+        .expect_err("mistakes");
     let places: Vec<&str> = mistakes.iter().map(|mistake| mistake.place.as_str()).collect();
     assert_eq!(
         places,
@@ -311,7 +344,8 @@ fn every_mistake_is_told_with_its_place_in_one_go() {
 fn a_column_that_the_list_lacks_is_told_with_the_nearest_one() {
     let mut spec = spec();
     spec.subject = "{{ Postion }}".to_owned();
-    spec.text = source("x\n{{ FirstName }} {{ Zzzzz }} {{ Position }} {{ First_name }}\n{{ today() }}{{ Gone | default('') }}");
+    spec.text =
+        source("x\n{{ FirstName }} {{ Zzzzz }} {{ Position }} {{ First_name }}\n{{ today() }}{{ Gone | default('') }}");
     spec.html = None;
     let letters = compile(&spec, &Contents::default());
     let columns = ["First name", "Position"].map(str::to_owned);

@@ -46,7 +46,8 @@ impl Command {
 }
 
 fn path(rest: &str, prefix: &str) -> Option<(String, Vec<String>)> {
-    let path = rest.get(..prefix.len()).filter(|found| found.eq_ignore_ascii_case(prefix)).map(|_| &rest[prefix.len()..])?;
+    let path =
+        rest.get(..prefix.len()).filter(|found| found.eq_ignore_ascii_case(prefix)).map(|_| &rest[prefix.len()..])?;
     let (address, parameters) = path.strip_prefix('<')?.rsplit_once('>')?;
     Some((address.to_owned(), parameters.split_ascii_whitespace().map(str::to_owned).collect()))
 }

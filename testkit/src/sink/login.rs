@@ -23,7 +23,8 @@ impl Session {
                 let response = decoded(initial);
                 let mut parts = response.split('\u{1}');
                 let name = parts.next().and_then(|part| part.strip_prefix("user="));
-                name.map(str::to_owned).zip(parts.next().and_then(|p| p.strip_prefix("auth=Bearer ")).map(str::to_owned))
+                name.map(str::to_owned)
+                    .zip(parts.next().and_then(|p| p.strip_prefix("auth=Bearer ")).map(str::to_owned))
             }
             _ => return self.reply(504, "5.5.4 unknown mechanism"),
         };

@@ -5,6 +5,7 @@ mod content;
 mod login;
 mod options;
 mod session;
+mod transaction;
 
 pub use options::{Action, Keep, Moment, Phase, SinkOptions, SinkTls};
 
@@ -23,7 +24,7 @@ use std::{
 use tokio::sync::{Notify, watch};
 
 /// How long [`Sink::wait_for`] waits before it calls the test failed.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// One mail to one recipient.
 #[derive(Debug, Clone)]
@@ -250,7 +251,9 @@ impl Shared {
 
     fn record(&self, mut mails: Vec<Received>) {
         if let Some(observer) = &self.options.observer {
-            mails.iter().for_each(|mail| observer(mail));
+            for mail in &mails {
+                observer(mail);
+            }
         }
         if self.options.keep == Keep::Recipients {
             for mail in &mut mails {

@@ -244,7 +244,9 @@ mod tests {
         let breaker = breaker();
         let under_way: Vec<_> = (0..3).map(|_| breaker.admit(at(0)).expect("closed")).collect();
         (0..FAILURES_TO_OPEN).for_each(|_| fail(&breaker, at(0)));
-        under_way.into_iter().for_each(|pass| pass.failed(at(5), &Reply::default(), None));
+        for pass in under_way {
+            pass.failed(at(5), &Reply::default(), None);
+        }
         assert_eq!(breaker.status(at(5)), Status::Open(at(10)));
     }
 

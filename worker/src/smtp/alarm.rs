@@ -51,10 +51,10 @@ mod tests {
     async fn a_deadline_that_was_moved_counts_from_its_last_move() {
         let start = Instant::now();
         let mut alarm = Alarm::new(Duration::from_secs(5));
-        alarm.set(Duration::from_secs(60));
+        alarm.set(Duration::from_mins(1));
         poll_fn(|context| alarm.poll(context)).await;
         assert_eq!(start.elapsed().as_secs(), 60);
-        alarm.set(Duration::from_secs(300));
+        alarm.set(Duration::from_mins(5));
         alarm.set(Duration::from_secs(2));
         poll_fn(|context| alarm.poll(context)).await;
         assert_eq!(start.elapsed().as_secs(), 62);

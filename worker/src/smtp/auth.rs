@@ -22,9 +22,9 @@ pub(super) async fn log_in(
     let failed = |broken| failure(Phase::Auth, broken, settings);
     let offers = |mechanism| connection.features.logs_in_by(mechanism);
     let heard = match secret {
-        Secret::Token(token) if offers("XOAUTH2") => token_login(connection, username, token, settings).await,
-        Secret::Password(password) if offers("PLAIN") => plain(connection, username, password, settings).await,
-        Secret::Password(password) if offers("LOGIN") => login(connection, username, password, settings).await,
+        Secret::Token(token) if offers("XOAUTH2") => token_login(connection, username, token).await,
+        Secret::Password(password) if offers("PLAIN") => plain(connection, username, password).await,
+        Secret::Password(password) if offers("LOGIN") => login(connection, username, password).await,
         _ => {
             let wanted = if matches!(secret, Secret::Token(_)) { "XOAUTH2" } else { "PLAIN or LOGIN" };
             let offered = connection.features.auth.join(" ");
@@ -41,13 +41,8 @@ pub(super) async fn log_in(
 }
 
 /// RFC 4616.
-async fn plain(
-    connection: &mut Connection,
-    username: &str,
-    password: &str,
-    settings: &Settings,
-) -> Result<Heard, Broken> {
-    let limit = settings.timeouts.command.0;
+async fn plain(connection: &mut Connection, username: &str, password: &str) -> Result<Heard, Broken> {
+    let limit = connection.timeouts.command.0;
     let response = STANDARD.encode_to_string(format!("\0{username}\0{password}"));
     if response.len() < MAX_COMMAND {
         return connection.command(format!("AUTH PLAIN {response}\r\n").as_bytes(), limit).await;
@@ -59,13 +54,8 @@ async fn plain(
 }
 
 /// The old mechanism without a standard: name and password when asked for.
-async fn login(
-    connection: &mut Connection,
-    username: &str,
-    password: &str,
-    settings: &Settings,
-) -> Result<Heard, Broken> {
-    let limit = settings.timeouts.command.0;
+async fn login(connection: &mut Connection, username: &str, password: &str) -> Result<Heard, Broken> {
+    let limit = connection.timeouts.command.0;
     let mut heard = connection.command(b"AUTH LOGIN\r\n", limit).await?;
     for response in [username, password] {
         if heard.code != 334 {
@@ -78,13 +68,8 @@ async fn login(
 }
 
 /// Google's and Microsoft's XOAUTH2.
-async fn token_login(
-    connection: &mut Connection,
-    username: &str,
-    token: &str,
-    settings: &Settings,
-) -> Result<Heard, Broken> {
-    let limit = settings.timeouts.command.0;
+async fn token_login(connection: &mut Connection, username: &str, token: &str) -> Result<Heard, Broken> {
+    let limit = connection.timeouts.command.0;
     let response = STANDARD.encode_to_string(format!("user={username}\u{1}auth=Bearer {token}\u{1}\u{1}"));
     match connection.command(format!("AUTH XOAUTH2 {response}\r\n").as_bytes(), limit).await? {
         // An error in JSON, to be acknowledged before the server says no.

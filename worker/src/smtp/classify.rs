@@ -59,13 +59,11 @@ fn permanent(status: Option<(u16, u16)>, code: u16, phase: Phase) -> Class {
         return Class::Refused;
     }
     match status {
+        None | Some((0, _) | (5, 0)) => by_basic_code(code, phase),
         Some((1, 7 | 8)) => Class::Refused,
-        Some((1, _)) => Class::Rejected,
-        Some((2, 2) | (3, 1) | (4, 3) | (5, 3)) => Class::Transient,
-        Some((2 | 4, _)) => Class::Rejected,
+        Some((2, 2) | (3, 1) | (4 | 5, 3)) => Class::Transient,
+        Some((1 | 2 | 4, _) | (6, 7 | 9) | (7, 17 | 18)) => Class::Rejected,
         Some((5, 2 | 4)) if phase == Phase::Rcpt => Class::Rejected,
-        Some((6, 7 | 9) | (7, 17 | 18)) => Class::Rejected,
-        Some((0, _) | (5, 0)) | None => by_basic_code(code, phase),
         Some(_) => Class::Refused,
     }
 }

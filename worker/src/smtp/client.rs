@@ -33,7 +33,9 @@ impl Client {
     ///
     /// # Errors
     /// If the settings ask for TLS, and the host is no host name or a certificate to trust can't be used.
-    pub fn new(settings: Settings) -> Result<Self, BadCertificates> {
+    pub fn new(mut settings: Settings) -> Result<Self, BadCertificates> {
+        // It goes into a command line, where a line break would begin another command.
+        settings.helo.retain(|char| char.is_ascii_graphic());
         if settings.sends_password_in_clear() {
             tracing::warn!(
                 host = settings.host,

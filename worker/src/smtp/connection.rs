@@ -6,7 +6,7 @@ use super::{
     tls::{Trust, explain},
     wire::{Broken, Wire},
 };
-use campaign::spec::Tls;
+use campaign::spec::{SmtpTimeouts, Tls};
 use std::{net::SocketAddr, time::Duration};
 use tokio::{
     net::{TcpStream, lookup_host},
@@ -17,6 +17,9 @@ use tokio::{
 pub(super) struct Connection {
     pub(super) wire: Wire,
     pub(super) features: Features,
+    pub(super) timeouts: SmtpTimeouts,
+    /// A mail was left half-way, and RSET must come before the next.
+    pub(super) reset: bool,
 }
 
 impl Connection {
@@ -29,11 +32,12 @@ impl Connection {
         let tcp = connect(settings, deadline).await?;
         let failed = |phase| move |broken| failure(phase, broken, settings);
         let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
-        let mut connection = Self { wire: Wire::new(tcp, left), features: Features::default() };
+        let (wire, timeouts) = (Wire::new(tcp, left), settings.timeouts);
+        let mut connection = Self { wire, features: Features::default(), timeouts, reset: false };
         if let (Tls::Tls, Some(trust)) = (settings.tls, trust) {
             connection.wire.encrypt(trust).await.map_err(failed(Phase::Connect))?;
         }
-        let greeting = connection.hear(settings.timeouts.command.0).await.map_err(failed(Phase::Greeting))?;
+        let greeting = connection.hear(timeouts.command.0).await.map_err(failed(Phase::Greeting))?;
         greeting.expect(220).map_err(|broken| failure(Phase::Greeting, broken, settings))?;
         connection.ehlo(settings).await?;
         if let (Tls::StartTls, Some(trust)) = (settings.tls, trust) {
@@ -48,7 +52,7 @@ impl Connection {
 
     /// EHLO, or HELO where that is not understood.
     async fn ehlo(&mut self, settings: &Settings) -> Result<(), Failure> {
-        let limit = settings.timeouts.command.0;
+        let limit = self.timeouts.command.0;
         let failed = |broken| failure(Phase::Ehlo, broken, settings);
         let line = format!("EHLO {}\r\n", settings.helo);
         let (heard, bytes) = self.command_in_full(line.as_bytes(), limit).await.map_err(failed)?;
@@ -69,7 +73,7 @@ impl Connection {
             let text = "the server does not offer STARTTLS; set smtp.tls to Tls if the port speaks TLS from the first byte, or to None";
             return Err(Failure::unsupported(Phase::StartTls, "5.7.4", text));
         }
-        let heard = self.command(b"STARTTLS\r\n", settings.timeouts.command.0).await.map_err(failed)?;
+        let heard = self.command(b"STARTTLS\r\n", self.timeouts.command.0).await.map_err(failed)?;
         heard.expect(220).map_err(failed)?;
         if !self.wire.input().is_empty() {
             // Somebody on the way could have put it there, to be taken for a reply inside TLS (CVE-2011-0411).

@@ -3,6 +3,7 @@
 use super::reply;
 
 /// The extensions that this client makes use of.
+#[expect(clippy::struct_excessive_bools, reason = "one for each extension")]
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Features {
     /// RFC 2920.
@@ -15,10 +16,21 @@ pub(super) struct Features {
     pub(super) smtputf8: bool,
     /// RFC 3207.
     pub(super) starttls: bool,
-    /// RFC 1870: the largest mail, if there is a limit.
-    pub(super) size: Option<Option<u64>>,
+    /// RFC 1870.
+    pub(super) size: Size,
     /// RFC 4954: mechanisms, in capitals.
     pub(super) auth: Vec<String>,
+}
+
+/// What a server says about the size of a mail.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Size {
+    /// Nothing; MAIL must not say it either.
+    #[default]
+    NotOffered,
+    Unlimited,
+    /// At most so many bytes.
+    Limited(u64),
 }
 
 impl Features {
@@ -36,8 +48,8 @@ impl Features {
                 Some("SMTPUTF8") => features.smtputf8 = true,
                 Some("STARTTLS") => features.starttls = true,
                 Some("SIZE") => {
-                    let limit = words.next().and_then(|limit| limit.parse().ok());
-                    features.size = Some(limit.filter(|&limit| limit > 0));
+                    let limit = words.next().and_then(|limit| limit.parse().ok()).filter(|&limit| limit > 0);
+                    features.size = limit.map_or(Size::Unlimited, Size::Limited);
                 }
                 Some("AUTH") => features.auth.extend(words.map(str::to_owned)),
                 _ => {}
@@ -61,14 +73,14 @@ mod tests {
         let ehlo = b"250-PIPELINING\r\n250-Chunking\r\n250-8bitmime\r\n250-size 1000\r\n250-AUTH PLAIN LOGIN\r\n250-AUTH=XOAUTH2\r\n250 \r\n";
         let features = Features::read(ehlo);
         assert!(!features.pipelining && features.chunking && features.eight_bit_mime && !features.smtputf8);
-        assert_eq!(features.size, Some(Some(1000)));
+        assert_eq!(features.size, Size::Limited(1000));
         assert_eq!(features.auth, ["PLAIN", "LOGIN", "XOAUTH2"]);
     }
 
     #[test]
     fn a_size_of_zero_or_none_is_no_limit() {
-        assert_eq!(Features::read(b"250-x\r\n250 SIZE 0\r\n").size, Some(None));
-        assert_eq!(Features::read(b"250-x\r\n250 SIZE\r\n").size, Some(None));
-        assert_eq!(Features::read(b"250 x\r\n").size, None);
+        assert_eq!(Features::read(b"250-x\r\n250 SIZE 0\r\n").size, Size::Unlimited);
+        assert_eq!(Features::read(b"250-x\r\n250 SIZE\r\n").size, Size::Unlimited);
+        assert_eq!(Features::read(b"250 x\r\n").size, Size::NotOffered);
     }
 }

@@ -8,9 +8,9 @@
 //! settings  what is known of a server            wire        bytes, in the clear or through TLS, with timeouts
 //! client    send, close                          connection  greeting, EHLO, STARTTLS, AUTH
 //! pool      who sends which mail, how many       pipeline    mail after mail over one connection
-//! job       a mail on its way, and its answer    exchange    one reply; one opening; one content
-//! reply     bytes -> reply (pure)                stuffing    content -> wire format (pure)
-//! classify  reply -> what it means (pure)        failure     why, how far, what may be done
+//! job       a mail on its way, and its answer    opening     MAIL, RCPT, DATA and their replies
+//! classify  reply -> what it means (pure)        exchange    one command, one reply
+//! failure   why, how far, what may be done       reply, features, stuffing   bytes <-> meaning (pure)
 //! ```
 //!
 //! It must never: write content without an accepted recipient, write a final dot through a closed [`crate::Gate`], take one command's reply for
@@ -25,6 +25,7 @@ mod exchange;
 mod failure;
 mod features;
 mod job;
+mod opening;
 mod pipeline;
 mod pool;
 pub mod reply;

@@ -6,20 +6,17 @@
 //! blindly to a connection that is just being closed would make the outcome unknown for nothing.
 
 use super::{
-    Failure, Mail, Phase,
+    Failure, Phase,
     connection::{Connection, failure},
     exchange::Heard,
+    features::Size,
     job::{Job, Stage},
+    opening::{Opening, Verdict},
     pool::{Pool, Woken},
     stuffing::{Stuffed, normal},
     wire::{Broken, Commit},
 };
-use campaign::Reply;
-use std::{
-    io::{IoSlice, Write},
-    sync::Arc,
-    time::Duration,
-};
+use std::{io::IoSlice, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 /// A server that takes longer than this for a final dot gets no opening in advance: another connection may be free sooner.
@@ -31,7 +28,7 @@ const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Sends mails of the pool until the connection ends.
 pub(super) async fn serve(connection: Connection, pool: &Arc<Pool>) {
-    let mut session = Session { connection, pool, mails: 0, used: false, reset: false, slow: false, spent: false };
+    let mut session = Session { connection, pool, mails: 0, used: false, slow: false, spent: false };
     let mut ahead = None;
     loop {
         let next = match ahead.take() {
@@ -55,8 +52,6 @@ struct Session<'a> {
     mails: u32,
     /// It has served or waited: the server may have closed it meanwhile.
     used: bool,
-    /// The last mail was refused half-way and its sender stands.
-    reset: bool,
     /// The last final dot took long.
     slow: bool,
     /// An opening was given up, and its replies will still come: no further mail.
@@ -69,21 +64,8 @@ struct Current {
     opened: Option<Opening>,
 }
 
-/// The commands of an opening besides MAIL and RCPT.
-#[derive(Clone, Copy)]
-struct Opening {
-    reset: bool,
-    data: bool,
-}
-
 /// The connection has ended.
 struct Ended;
-
-/// What an opening came to.
-enum Verdict {
-    Accepted,
-    Refused(Phase, Reply),
-}
 
 impl Session<'_> {
     /// The next mail; none: the connection is to be closed.
@@ -109,7 +91,7 @@ impl Session<'_> {
         let features = &self.connection.features;
         let size = job.mail.data.len();
         let refusal = match features.size {
-            Some(Some(limit)) if size as u64 > limit => {
+            Size::Limited(limit) if size as u64 > limit => {
                 Some(("5.3.4", format!("the mail has {size} bytes and the server takes {limit}; it was not sent")))
             }
             _ if job.mail.to.needs_smtputf8() || job.mail.from.needs_smtputf8() => (!features.smtputf8).then(|| {
@@ -136,9 +118,8 @@ impl Session<'_> {
         job.progress.set(Stage::Begun);
         let mut heard = false;
         let verdict = match opened {
-            Some(opening) => self.hear_opening(opening, &mut heard).await,
-            None if self.connection.features.pipelining => self.open(&job, &mut heard).await,
-            None => self.open_step_by_step(&job.mail, &mut heard).await,
+            Some(opening) => self.connection.hear_opening(opening, &mut heard).await,
+            None => self.connection.open_mail(&job.mail, &mut heard).await,
         };
         let fresh = !std::mem::replace(&mut self.used, true);
         match verdict {
@@ -160,108 +141,9 @@ impl Session<'_> {
         }
     }
 
-    /// Writes an opening at once and hears its replies.
-    async fn open(&mut self, job: &Job, heard: &mut bool) -> Result<Verdict, (Phase, Broken)> {
-        let mut commands = Vec::with_capacity(256);
-        let opening = self.write_opening(&job.mail, &mut commands);
-        self.connection.wire.set_limit(self.pool.settings.timeouts.command.0);
-        self.connection.wire.write(&commands).await.map_err(|broken| (Phase::Mail, broken))?;
-        self.hear_opening(opening, heard).await
-    }
-
-    /// The replies to an opening that was written at once.
-    async fn hear_opening(&mut self, opening: Opening, heard: &mut bool) -> Result<Verdict, (Phase, Broken)> {
-        let timeouts = self.pool.settings.timeouts;
-        let at = |phase| move |broken| (phase, broken);
-        if opening.reset {
-            let reset = self.connection.hear(timeouts.command.0).await.map_err(at(Phase::Mail))?;
-            check_reset(&reset)?;
-        }
-        let mail = self.connection.hear(timeouts.command.0).await.map_err(at(Phase::Mail))?;
-        *heard = true;
-        let rcpt = match self.connection.hear(timeouts.command.0).await {
-            Ok(rcpt) => rcpt,
-            // It is known already that this mail is refused, and why.
-            Err(broken) => {
-                return Err(mail.refusal().map_or((Phase::Rcpt, broken), |reply| (Phase::Mail, Broken::Closing(reply))));
-            }
-        };
-        let (mail_good, rcpt_good) = (mail.is_good(), rcpt.is_good());
-        let refusal = refusal(Phase::Mail, mail)?.or(refusal(Phase::Rcpt, rcpt)?);
-        if !opening.data {
-            self.reset = mail_good && !rcpt_good;
-            return Ok(refusal.map_or(Verdict::Accepted, |(phase, reply)| Verdict::Refused(phase, reply)));
-        }
-        let data = match (self.connection.hear(timeouts.data.0).await, refusal) {
-            (Ok(data), None) => data,
-            (Ok(data), Some((phase, reply))) => {
-                self.abandon(&data, mail_good, rcpt_good).await.map_err(|_| (phase, Broken::Closing(reply.clone())))?;
-                return Ok(Verdict::Refused(phase, reply));
-            }
-            (Err(broken), None) => return Err((Phase::Data, broken)),
-            (Err(_), Some((phase, reply))) => return Err((phase, Broken::Closing(reply))),
-        };
-        self.data_verdict(data)
-    }
-
-    /// Leaves a mail whose sender or recipient was refused. A server that said 354 all the same gets a lone dot (RFC 2920 §3.1): there is
-    /// nobody whom it could deliver that to.
-    async fn abandon(&mut self, data: &Heard, mail_good: bool, rcpt_good: bool) -> Result<(), Broken> {
-        if data.code != 354 {
-            self.reset = mail_good || rcpt_good;
-            return Ok(());
-        }
-        if rcpt_good {
-            return Err(Broken::Confused("it took a recipient and DATA although it had refused MAIL".to_owned()));
-        }
-        self.connection.command(b".\r\n", self.pool.settings.timeouts.final_dot.0).await?;
-        self.reset = false;
-        Ok(())
-    }
-
-    fn data_verdict(&mut self, data: Heard) -> Result<Verdict, (Phase, Broken)> {
-        match data {
-            Heard { code: 354, .. } => Ok(Verdict::Accepted),
-            Heard { code: 400.., reply: Some(reply) } => {
-                self.reset = true;
-                Ok(Verdict::Refused(Phase::Data, reply))
-            }
-            Heard { code, .. } => Err((Phase::Data, Broken::Confused(format!("it answered {code} to DATA")))),
-        }
-    }
-
-    /// For a server without PIPELINING.
-    async fn open_step_by_step(&mut self, mail: &Mail, heard: &mut bool) -> Result<Verdict, (Phase, Broken)> {
-        let timeouts = self.pool.settings.timeouts;
-        let at = |phase| move |broken| (phase, broken);
-        if std::mem::take(&mut self.reset) {
-            let reset = self.connection.command(b"RSET\r\n", timeouts.command.0).await.map_err(at(Phase::Mail))?;
-            check_reset(&reset)?;
-        }
-        let mut line = Vec::with_capacity(128);
-        self.write_mail(mail, &mut line);
-        let said = self.connection.command(&line, timeouts.command.0).await.map_err(at(Phase::Mail))?;
-        *heard = true;
-        if let Some((phase, reply)) = refusal(Phase::Mail, said)? {
-            return Ok(Verdict::Refused(phase, reply));
-        }
-        line.clear();
-        write_rcpt(mail, &mut line);
-        let said = self.connection.command(&line, timeouts.command.0).await.map_err(at(Phase::Rcpt))?;
-        if let Some((phase, reply)) = refusal(Phase::Rcpt, said)? {
-            self.reset = true;
-            return Ok(Verdict::Refused(phase, reply));
-        }
-        if self.connection.features.chunking {
-            return Ok(Verdict::Accepted);
-        }
-        let said = self.connection.command(b"DATA\r\n", timeouts.data.0).await.map_err(at(Phase::Data))?;
-        self.data_verdict(said)
-    }
-
     /// The recipient is accepted: writes the content, with the opening of the next mail, and hears the reply.
     async fn send_content(&mut self, job: Job) -> Result<Option<Current>, Ended> {
-        match self.connection.unasked(self.pool.settings.timeouts.command.0).await {
+        match self.connection.unasked(self.connection.timeouts.command.0).await {
             Ok(None) => {}
             Ok(Some(reply)) => return self.end(job, Failure::refused(Phase::Content, reply)),
             Err(broken) => return self.end(job, failure(Phase::Content, broken, &self.pool.settings)),
@@ -323,13 +205,13 @@ impl Session<'_> {
     }
 
     async fn write_content(&mut self, job: &Job, next: Option<&mut Current>) -> Result<(), Broken> {
-        let block = self.pool.settings.timeouts.block.0;
+        let block = self.connection.timeouts.block.0;
         let content = normal(&job.mail.data);
         let commit = Commit { gate: &job.gate, progress: &job.progress };
         let mut end = Vec::with_capacity(256);
         let write_next = |session: &mut Self, end: &mut Vec<u8>| {
             if let Some(next) = next {
-                next.opened = Some(session.write_opening(&next.job.mail, end));
+                next.opened = Some(session.connection.write_opening(&next.job.mail, end));
                 next.job.progress.set(Stage::Begun);
                 session.mails += 1;
             }
@@ -352,7 +234,7 @@ impl Session<'_> {
     /// The reply to the final dot. A next mail that has waited too long for it is given back; then this connection ends with this mail,
     /// for it can't take back a DATA.
     async fn hear_final(&mut self, next: &mut Option<Current>) -> Result<Heard, Broken> {
-        let limit = self.pool.settings.timeouts.final_dot.0;
+        let limit = self.connection.timeouts.final_dot.0;
         if next.is_none() {
             return self.connection.hear_in_full(limit).await;
         }
@@ -373,58 +255,8 @@ impl Session<'_> {
         }
     }
 
-    /// Appends an opening to what is to be written.
-    fn write_opening(&mut self, mail: &Mail, out: &mut Vec<u8>) -> Opening {
-        let opening = Opening { reset: std::mem::take(&mut self.reset), data: !self.connection.features.chunking };
-        if opening.reset {
-            out.extend_from_slice(b"RSET\r\n");
-        }
-        self.write_mail(mail, out);
-        write_rcpt(mail, out);
-        if opening.data {
-            out.extend_from_slice(b"DATA\r\n");
-        }
-        opening
-    }
-
-    fn write_mail(&self, mail: &Mail, out: &mut Vec<u8>) {
-        let features = &self.connection.features;
-        let utf8 = mail.from.needs_smtputf8() || mail.to.needs_smtputf8();
-        // A Vec takes everything.
-        let _ = write!(out, "MAIL FROM:<{}>", mail.from);
-        if features.size.is_some() {
-            let _ = write!(out, " SIZE={}", mail.data.len());
-        }
-        if features.eight_bit_mime && !mail.data.is_ascii() {
-            out.extend_from_slice(b" BODY=8BITMIME");
-        }
-        if utf8 {
-            out.extend_from_slice(b" SMTPUTF8");
-        }
-        out.extend_from_slice(b"\r\n");
-    }
-
     async fn quit(mut self) {
         let _ = self.connection.command(b"QUIT\r\n", FAREWELL).await;
         self.connection.wire.close_notify();
     }
-}
-
-fn write_rcpt(mail: &Mail, out: &mut Vec<u8>) {
-    let _ = write!(out, "RCPT TO:<{}>\r\n", mail.to);
-}
-
-/// The refusal of MAIL or RCPT; none if it was accepted.
-fn refusal(phase: Phase, heard: Heard) -> Result<Option<(Phase, Reply)>, (Phase, Broken)> {
-    match heard {
-        heard if heard.is_good() => Ok(None),
-        Heard { code: 400.., reply: Some(reply) } => Ok(Some((phase, reply))),
-        Heard { code, .. } => Err((phase, Broken::Confused(format!("it answered {code}")))),
-    }
-}
-
-/// A server that doesn't forget a mail gets the next one over another connection.
-fn check_reset(reset: &Heard) -> Result<(), (Phase, Broken)> {
-    let confused = || (Phase::Mail, Broken::Confused(format!("it answered {} to RSET", reset.code)));
-    if reset.is_good() { Ok(()) } else { Err(confused()) }
 }

@@ -275,7 +275,9 @@ impl Place {
                 std::mem::take(&mut state.queue)
             }
         };
-        failed.into_iter().for_each(|job| job.fail(failure.clone()));
+        for job in failed {
+            job.fail(failure.clone());
+        }
     }
 }
 

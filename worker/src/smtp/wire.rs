@@ -118,7 +118,7 @@ impl Wire {
     pub(super) async fn fill(&mut self) -> Result<(), Broken> {
         poll_fn(|context| match self.poll_fill(context) {
             Poll::Pending => self.alarm.poll(context).map(|()| Err(Broken::TimedOut(self.limit))),
-            ready => ready,
+            ready @ Poll::Ready(_) => ready,
         })
         .await
     }
@@ -174,7 +174,7 @@ impl Wire {
             }
             let step = poll_fn(|context| match tls.poll_receive(&mut self.tcp, context) {
                 Poll::Pending => self.alarm.poll(context).map(|()| Err(Broken::TimedOut(self.limit))),
-                ready => ready,
+                ready @ Poll::Ready(_) => ready,
             });
             if let Err(error) = step.await {
                 // Tell the server why, if it will listen.

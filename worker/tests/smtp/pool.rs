@@ -134,7 +134,7 @@ async fn a_server_that_takes_data_without_a_recipient_gets_nothing_to_deliver() 
 }
 
 #[tokio::test]
-async fn a_server_that_takes_data_after_refusing_the_sender_is_left() {
+async fn a_server_that_takes_data_after_refusing_the_sender_gets_nothing_to_deliver() {
     let sink = Sink::start(SinkOptions::default().script(|moment| match (moment.phase, moment.connection) {
         (At::Mail, 1) => Action::reply(550, "5.7.1 no"),
         (At::Data, 1) => Action::reply(354, "go on"),
@@ -262,9 +262,9 @@ async fn nobody_waits_behind_a_stalled_mail() {
 
 #[tokio::test]
 async fn a_closed_client_gives_back_what_was_not_begun_and_ends_the_rest_in_time() {
-    let sink = Sink::start(SinkOptions::default().script(|moment| match moment.phase {
-        At::FinalDot => Action::RecordAndStall,
-        At::Rcpt if moment.recipient.starts_with("r1@") => Action::Stall,
+    let sink = Sink::start(SinkOptions::default().script(|moment| match (moment.connection, moment.phase) {
+        (1, At::FinalDot) => Action::RecordAndStall,
+        (2, At::Rcpt) => Action::Stall,
         _ => Action::Accept,
     }));
     let client = client(Settings { connections: 2, ..settings(&sink) });
@@ -276,7 +276,7 @@ async fn a_closed_client_gives_back_what_was_not_begun_and_ends_the_rest_in_time
         })
         .collect();
     sink.wait_for(1).await;
-    while sink.count_of("RCPT") < 2 {
+    while !sink.commands().iter().any(|(connection, line)| *connection == 2 && line.starts_with("RCPT")) {
         tokio::task::yield_now().await;
     }
     client.close(SHORT).await;
@@ -291,6 +291,7 @@ async fn a_closed_client_gives_back_what_was_not_begun_and_ends_the_rest_in_time
         1,
         "the one whose final dot was written: {seen:?}"
     );
+    // One was at RCPT, and the opening of one more may have travelled with the content of the first.
     assert!(seen.iter().filter(|&&(begun, _)| !begun).count() >= 3, "{seen:?}");
     assert_eq!(client.connections(), 0);
     let late = send(&client, "late@example.org").await.expect_err("closed");

@@ -12,10 +12,10 @@ async fn a_campaign_keeps_its_rate() {
     let options = Options { rate: Some(Rate { per_second: Some(200.0), per_domain: None }), ..options() };
     let finished = campaign.run(Backends::new("relay", "here", 4, backend.clone()), options).await;
     assert_eq!((finished.ended, finished.counts), (Ended::Done, counts(600, |counts| counts.delivered = 600)));
-    let calls = backend.calls.lock().expect("a lock");
+    let calls = backend.calls();
     let took = calls[599].1.duration_since(calls[0].1);
     // 600 at 200 a second are 3 s. A busy machine may be late, but never early.
-    assert!(took >= Duration::from_millis(2_850) && took < Duration::from_millis(4_000), "{took:?}");
+    assert!(took >= Duration::from_millis(2_850) && took < Duration::from_secs(4), "{took:?}");
     let most = (0..calls.len())
         .map(|from| {
             calls[from..]
@@ -39,7 +39,7 @@ async fn a_slow_domain_comes_at_its_rate_and_holds_up_no_other() {
         .run(Backends::new("relay", "here", 4, backend.clone()), Options { rate: Some(rate), ..options() })
         .await;
     assert_eq!((finished.ended, finished.counts), (Ended::Done, counts(1100, |counts| counts.delivered = 1100)));
-    let calls = backend.calls.lock().expect("a lock");
+    let calls = backend.calls();
     let start = calls[0].1;
     let last = |domain: &str| {
         calls.iter().filter(|(to, _)| to.ends_with(domain)).map(|(_, at)| at.duration_since(start)).max().expect("some")

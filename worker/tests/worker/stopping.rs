@@ -101,7 +101,7 @@ async fn a_second_request_ends_it_at_once_with_what_is_known() {
     let campaign = Campaign::to(people(20, "example.com")).await;
     let stop = Stop::new();
     let mut options = options();
-    options.grace.reply = Duration::from_secs(600);
+    options.grace.reply = Duration::from_mins(10);
     let (progress, _) = watch::channel(Progress::default());
     let run = tokio::spawn(campaign.start(campaign.backends(&[at(&sink, "relay")]), options, &stop, progress).await);
     while sink.count_of(".") < 4 {

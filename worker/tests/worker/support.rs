@@ -72,7 +72,7 @@ impl Campaign {
     pub(crate) async fn try_run(&self, backends: Backends, options: Options, stop: &Stop) -> Result<Finished, Error> {
         let (progress, seen) = watch::channel(Progress::default());
         let run = self.start(backends, options, stop, progress).await;
-        let finished = tokio::time::timeout(Duration::from_secs(60), run).await.expect("an end within a minute")?;
+        let finished = tokio::time::timeout(Duration::from_mins(1), run).await.expect("an end within a minute")?;
         assert!(finished.counts.balances(), "{:?}", finished.counts);
         assert_eq!(finished.counts, self.journal.counts().await.expect("counts"));
         assert_eq!(seen.borrow().counts, finished.counts);
@@ -176,12 +176,14 @@ pub(crate) fn counts(published: u64, set: impl FnOnce(&mut Counts)) -> Counts {
     counts
 }
 
+type Script = dyn Fn(&str, u32) -> Result<Reply, Failure> + Send + Sync;
+
 /// A backend that does what a function says: the recipient and how often it was tried, from 1.
 #[derive(Clone)]
 pub(crate) struct Scripted {
-    pub(crate) calls: Arc<Mutex<Vec<(String, tokio::time::Instant)>>>,
+    calls: Arc<Mutex<Vec<(String, tokio::time::Instant)>>>,
     tries: Arc<Mutex<HashMap<String, u32>>>,
-    script: Arc<dyn Fn(&str, u32) -> Result<Reply, Failure> + Send + Sync>,
+    script: Arc<Script>,
 }
 
 impl Scripted {
@@ -191,6 +193,11 @@ impl Scripted {
 
     pub(crate) fn that_takes_everything() -> Self {
         Self::new(|_, _| Ok(reply(250, "queued")))
+    }
+
+    /// Whom it was asked to mail, and when.
+    pub(crate) fn calls(&self) -> Vec<(String, tokio::time::Instant)> {
+        self.calls.lock().expect("a lock").clone()
     }
 }
 
