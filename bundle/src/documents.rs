@@ -58,9 +58,12 @@ impl Documents {
         let [text_field, base64_field] = if is_secret { ["stringData", "data"] } else { ["data", "binaryData"] };
         let kind = if is_secret { "Secret" } else { "ConfigMap" };
         let mut data = Data::new();
-        for (field, decode) in [(base64_field, of_base64 as fn(&str) -> Option<Vec<u8>>), (text_field, of_text)] {
+        for field in [base64_field, text_field] {
             for (key, value) in document[field].as_object().into_iter().flat_map(Map::iter) {
-                match value.as_str().and_then(decode) {
+                match value
+                    .as_str()
+                    .and_then(|text| if field == base64_field { of_base64(text) } else { Some(text.into()) })
+                {
                     Some(bytes) => drop(data.insert(key.clone(), bytes)),
                     None => self.mistakes.push(Mistake::new(
                         format!("{kind} {name}: {field}.{key}"),
@@ -74,10 +77,6 @@ impl Documents {
             self.mistakes.push(Mistake::new(format!("{kind} {name}"), "stands twice in this file; keep one of them"));
         }
     }
-}
-
-fn of_text(text: &str) -> Option<Vec<u8>> {
-    Some(text.as_bytes().to_vec())
 }
 
 /// Base64 (RFC 4648 §4), broken into lines or not.

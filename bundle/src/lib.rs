@@ -121,7 +121,7 @@ impl Gathered {
             });
             return Ok(());
         }
-        let mut bytes = lookup.bytes(reference, place)?;
+        let mut bytes = lookup::bytes(reference, place)?;
         if reference.purpose == Purpose::Credential {
             without_line_break(&mut bytes);
         }

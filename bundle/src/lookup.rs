@@ -58,26 +58,6 @@ impl<'a> Lookup<'a> {
         Ok(Place::File(file))
     }
 
-    /// The bytes that the reference leads to.
-    pub(crate) fn bytes(&self, reference: &Reference, place: Place) -> Result<Vec<u8>, Mistake> {
-        let file = match place {
-            Place::Document(bytes) => return Ok(bytes),
-            Place::File(file) => file,
-        };
-        let wrong = |message: String| Mistake::new(&reference.field, message);
-        let unreadable = |error: io::Error| wrong(format!("{} can't be read: {error}", file.display()));
-        let size = fs::metadata(&file).map_err(unreadable)?.len();
-        if size > MAX_BYTES {
-            return Err(wrong(format!(
-                "{} has {} MiB, but at most {} are allowed",
-                file.display(),
-                size >> 20,
-                MAX_BYTES >> 20
-            )));
-        }
-        fs::read(&file).map_err(unreadable)
-    }
-
     /// The documents of the reference's kind, by name.
     fn objects(&self, reference: &Reference) -> &'a BTreeMap<String, Data> {
         match reference.content {
@@ -115,4 +95,24 @@ impl<'a> Lookup<'a> {
         );
         Mistake::new(&reference.field, message)
     }
+}
+
+/// The bytes that the reference leads to.
+pub(crate) fn bytes(reference: &Reference, place: Place) -> Result<Vec<u8>, Mistake> {
+    let file = match place {
+        Place::Document(bytes) => return Ok(bytes),
+        Place::File(file) => file,
+    };
+    let wrong = |message: String| Mistake::new(&reference.field, message);
+    let unreadable = |error: io::Error| wrong(format!("{} can't be read: {error}", file.display()));
+    let size = fs::metadata(&file).map_err(unreadable)?.len();
+    if size > MAX_BYTES {
+        return Err(wrong(format!(
+            "{} has {} MiB, but at most {} are allowed",
+            file.display(),
+            size >> 20,
+            MAX_BYTES >> 20
+        )));
+    }
+    fs::read(&file).map_err(unreadable)
 }

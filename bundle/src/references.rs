@@ -49,12 +49,13 @@ fn walk(path: &str, value: &Value, found: &mut Vec<Reference>) {
         Value::Object(fields) => {
             for (name, value) in fields {
                 let field = format!("{path}.{name}");
+                let is_auth = path.rsplit('.').next() == Some("auth");
                 match name.as_str() {
-                    "configMap" => {
-                        found.extend(key(value).map(|key| reference(field, path, ContentKey::ConfigMap(key))))
-                    }
-                    "secret" if path.ends_with(".auth") => found.extend(credentials(&field, value)),
+                    "secret" if is_auth => found.extend(credentials(&field, value)),
                     "secret" => found.extend(key(value).map(|key| reference(field, path, ContentKey::Secret(key)))),
+                    "configMap" => {
+                        found.extend(key(value).map(|key| reference(field, path, ContentKey::ConfigMap(key))));
+                    }
                     _ => walk(&field, value, found),
                 }
             }
@@ -80,9 +81,8 @@ fn reference(field: String, parent: &str, content: ContentKey) -> Reference {
         _ if parent.contains(".headers.") => Purpose::Credential,
         _ => Purpose::Content,
     };
-    let mut reference = Reference { field, content, purpose, file: String::new() };
-    reference.file.clone_from(&reference.key().key.clone());
-    reference
+    let (ContentKey::ConfigMap(key) | ContentKey::Secret(key)) = &content;
+    Reference { field, file: key.key.clone(), content, purpose }
 }
 
 /// The keys of a Secret of type `kubernetes.io/basic-auth`.

@@ -22,9 +22,8 @@ pub(crate) async fn preflight(input: &Arc<Input>, options: Options) -> Result<Pr
     let guard = StopWhenDropped(Arc::clone(&unwanted));
     let (input, name) = (Arc::clone(input), input.list.display_name.clone());
     let reading = tokio::task::spawn_blocking(move || {
-        producer::preflight(&input, options, |_| match unwanted.load(Ordering::Relaxed) {
-            true => ControlFlow::Break(()),
-            false => ControlFlow::Continue(()),
+        producer::preflight(&input, options, |_| {
+            if unwanted.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })
     });
     let result = reading.await;

@@ -2,8 +2,8 @@
 
 use crate::failure::Failure;
 use bundle::Bundle;
-use campaign::{CampaignUid, ContentKey, Contents, Mistake};
 use campaign::spec::Recipients;
+use campaign::{CampaignUid, ContentKey, Contents, Mistake};
 use letter::Letters;
 use producer::{Input, ListFile, Suppress};
 use std::path::Path;
@@ -28,8 +28,7 @@ impl Opened {
         let (letters, suppress) = match (letters, suppress) {
             (Ok(letters), Ok(suppress)) => (Arc::new(letters), suppress),
             (letters, suppress) => {
-                let mistakes: Vec<Mistake> =
-                    letters.err().into_iter().chain(suppress.err()).flatten().collect();
+                let mistakes: Vec<Mistake> = letters.err().into_iter().chain(suppress.err()).flatten().collect();
                 return Err(Failure::mistakes(&mistakes));
             }
         };

@@ -59,7 +59,8 @@ fn rounded(value: f64) -> f64 {
 
 /// `, 3 invalid, 1 duplicate`: those that are not zero.
 fn listed(counts: &[(&str, u64)]) -> String {
-    counts.iter().filter(|(_, count)| *count > 0).map(|(name, count)| format!(", {count} {name}")).collect()
+    let happened = counts.iter().filter(|(_, count)| *count > 0);
+    happened.fold(String::new(), |text, (name, count)| format!("{text}, {count} {name}"))
 }
 
 #[cfg(test)]
@@ -70,7 +71,7 @@ mod tests {
     fn the_json_has_the_documented_keys_and_balances() {
         let counts = Counts { total: 5, invalid: 1, published: 4, delivered: 3, dead: 1, ..Counts::default() };
         assert!(counts.balances());
-        let json = Summary::new(counts, 4, Duration::from_millis(2000)).json();
+        let json = Summary::new(counts, 4, Duration::from_secs(2)).json();
         let expected = concat!(
             r#"{"total":5,"invalid":1,"duplicate":0,"suppressed":0,"published":4,"pending":0,"delivered":3,"#,
             r#""rejected":0,"refused":0,"deferred":0,"dead":1,"unknown":0,"elapsedSeconds":2.0,"mailsPerSecond":2.0}"#

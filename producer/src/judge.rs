@@ -25,7 +25,7 @@ impl<'a> Judge<'a> {
         Self { input, seen, email_column: email_column.to_owned() }
     }
 
-    /// The address counts as seen whatever else is wrong with the row: a duplicate is a row whose address stood in an earlier one.
+    /// A row that can't be mailed does not keep a later good one of the same address from being mailed.
     pub(crate) fn judge(&mut self, row: Row) -> Verdict {
         let recipient = match row.recipient {
             Ok(recipient) => recipient,
@@ -34,10 +34,10 @@ impl<'a> Judge<'a> {
                 return Verdict::Skip(SkipReason::Invalid { why });
             }
         };
-        let is_duplicate = self.seen.as_mut().is_some_and(|seen| !seen.insert(&recipient));
         if let Some(why) = row.trouble {
             return Verdict::Skip(SkipReason::Invalid { why });
         }
+        let is_duplicate = self.seen.as_mut().is_some_and(|seen| !seen.insert(&recipient));
         if self.input.suppress.holds(&recipient) {
             return Verdict::Skip(SkipReason::Suppressed);
         }

@@ -90,7 +90,7 @@ fn texts(place: &str, value: &Value, mistakes: &mut Vec<Mistake>) {
         Value::Object(entries) => {
             mistakes.extend(entries.iter().filter(|(_, value)| !value.is_string()).map(|(name, value)| {
                 Mistake::new(format!("{place}.{name}"), format!("must be text, not {value}: put it in quotes"))
-            }))
+            }));
         }
         _ => mistakes.push(Mistake::new(place, "must be a group of names and texts")),
     }

@@ -51,9 +51,8 @@ fn bad_output(error: table::Error) -> Failure {
 fn columns(list: &List) -> Vec<String> {
     let mut columns = list.columns().to_vec();
     for name in outcome_columns::NAMES {
-        let free = std::iter::once(name.to_owned())
-            .chain((2_u32..).map(|number| format!("{name} {number}")))
-            .find(|candidate| !columns.contains(candidate));
+        let others = (2..).map(|number| format!("{name} {number}")).take(columns.len() + 1);
+        let free = std::iter::once(name.to_owned()).chain(others).find(|candidate| !columns.contains(candidate));
         columns.extend(free);
     }
     columns

@@ -33,9 +33,15 @@ pub(crate) struct Table {
 }
 
 enum Kind {
-    Xlsx { workbook: Box<Workbook>, next_row: u32, dates: DateFormats },
-    Csv(csv::Writer<File>),
+    Xlsx(Box<Sheet>),
+    Csv(Box<csv::Writer<File>>),
     Ndjson(BufWriter<File>),
+}
+
+struct Sheet {
+    workbook: Workbook,
+    next_row: u32,
+    dates: DateFormats,
 }
 
 struct DateFormats {
@@ -49,16 +55,15 @@ impl Table {
     pub(crate) fn create(path: &Path, columns: Vec<String>) -> Result<Self, Error> {
         let ending = path.extension().and_then(|ending| ending.to_str()).map(str::to_ascii_lowercase);
         let partial = path.with_extension("partial");
-        let file = |partial: &Path| {
-            File::create(partial).map_err(|source| Error::Io { path: partial.to_owned(), source })
-        };
+        let file =
+            |partial: &Path| File::create(partial).map_err(|source| Error::Io { path: partial.to_owned(), source });
         let mut table = match ending.as_deref() {
             Some("xlsx") => {
                 let kind = new_workbook().map_err(|source| Error::Xlsx { path: path.to_owned(), source })?;
                 Self { path: path.into(), partial, columns, kind }
             }
             Some("csv") => {
-                let kind = Kind::Csv(csv::Writer::from_writer(file(&partial)?));
+                let kind = Kind::Csv(Box::new(csv::Writer::from_writer(file(&partial)?)));
                 Self { path: path.into(), partial, columns, kind }
             }
             Some("ndjson" | "jsonl") => {
@@ -77,7 +82,8 @@ impl Table {
     /// Adds a row, one value a column. With `dates`, ISO 8601 texts become Excel's dates.
     pub(crate) fn push(&mut self, values: Vec<Value>, dates: bool) -> Result<(), Error> {
         match &mut self.kind {
-            Kind::Xlsx { workbook, next_row, dates: formats } => {
+            Kind::Xlsx(sheet) => {
+                let Sheet { workbook, next_row, dates: formats } = sheet.as_mut();
                 if *next_row >= MAX_SHEET_ROWS {
                     return Err(Error::TooManyRows(self.path.clone()));
                 }
@@ -106,8 +112,8 @@ impl Table {
     pub(crate) fn finish(self) -> Result<(), Error> {
         let io = |source| Error::Io { path: self.partial.clone(), source };
         match self.kind {
-            Kind::Xlsx { mut workbook, .. } => {
-                workbook.save(&self.partial).map_err(|source| Error::Xlsx { path: self.path.clone(), source })?;
+            Kind::Xlsx(mut sheet) => {
+                sheet.workbook.save(&self.partial).map_err(|source| Error::Xlsx { path: self.path.clone(), source })?;
             }
             Kind::Csv(mut writer) => writer.flush().map_err(io)?,
             Kind::Ndjson(mut writer) => writer.flush().map_err(io)?,
@@ -120,12 +126,9 @@ fn new_workbook() -> Result<Kind, XlsxError> {
     let mut workbook = Workbook::new();
     workbook.add_worksheet_with_constant_memory()?;
     let format = |pattern: &str| Format::new().set_num_format(pattern);
-    let dates = DateFormats {
-        date: format("yyyy-mm-dd"),
-        date_time: format("yyyy-mm-dd hh:mm:ss"),
-        time: format("hh:mm:ss"),
-    };
-    Ok(Kind::Xlsx { workbook: Box::new(workbook), next_row: 0, dates })
+    let dates =
+        DateFormats { date: format("yyyy-mm-dd"), date_time: format("yyyy-mm-dd hh:mm:ss"), time: format("hh:mm:ss") };
+    Ok(Kind::Xlsx(Box::new(Sheet { workbook, next_row: 0, dates })))
 }
 
 fn write_cell(

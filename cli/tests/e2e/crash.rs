@@ -81,7 +81,7 @@ fn seen(sink: &Sink) -> HashMap<String, Vec<String>> {
 
 #[test]
 fn e2e_killed_ten_times_under_hold_nobody_is_lost_and_nobody_gets_two() {
-    let Survivor { rig, sink, code, unknown } = survive("Resend", 2027);
+    let Survivor { rig, sink, code, unknown } = survive("Hold", 2027);
     assert_eq!(code, i32::from(unknown > 0));
     assert!(unknown <= KILLS * IN_FLIGHT, "{unknown} are unknown");
     let seen = seen(&sink);

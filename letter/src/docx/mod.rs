@@ -26,6 +26,7 @@ mod picture;
 mod placeholder;
 mod program;
 mod segment;
+mod stray;
 mod values;
 mod xml;
 
@@ -203,9 +204,11 @@ fn program_of(entry: &Entry, fields: &mut Vec<field::Field>) -> Result<Option<Pr
         Content::Word(_) => (&WORD, Mode::Run),
         Content::Drawing(_) => (&DRAWING, Mode::Plain),
         Content::Properties => (&[], Mode::Plain),
+        Content::Relations => return stray::refuse(text, &entry.part()).map(|()| None),
         Content::Types | Content::Settings | Content::Other => return Ok(None),
     };
     let part = entry.part();
+    stray::refuse(text, &part)?;
     if !text.contains(['{', '}', '<']) {
         return Err(Error::part(&part, "not XML"));
     }

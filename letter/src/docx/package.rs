@@ -45,6 +45,8 @@ pub(super) enum Content {
     Types,
     /// The document's settings and their relations, which may name a data source.
     Settings,
+    /// Relations of a part to others and to the outside: targets of links.
+    Relations,
     /// Anything else.
     Other,
 }
@@ -54,7 +56,7 @@ impl Entry {
         let kind = match self.content {
             Content::Word(kind) | Content::Drawing(kind) => kind,
             Content::Properties => "properties",
-            Content::Types | Content::Settings | Content::Other => "part",
+            Content::Types | Content::Settings | Content::Relations | Content::Other => "part",
         };
         PartName { path: self.name.clone(), kind }
     }
@@ -216,6 +218,9 @@ impl Types {
         }
         if lower.ends_with("/_rels/settings.xml.rels") {
             return Content::Settings;
+        }
+        if lower.ends_with(".rels") {
+            return Content::Relations;
         }
         let by_extension = || self.by_extension.get(lower.rsplit('.').next().unwrap_or_default());
         let Some(kind) = self.by_part.get(&lower).or_else(by_extension) else { return Content::Other };

@@ -4,6 +4,9 @@ use super::{connection::Connection, reply, wire::Broken};
 use campaign::Reply;
 use std::time::Duration;
 
+/// How long a dead connection is listened to at most.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
 /// A reply that was heard.
 #[derive(Debug)]
 pub(super) struct Heard {
@@ -80,9 +83,12 @@ impl Connection {
 
     /// A refusal that has arrived on a connection that is lost: why the server has hung up.
     pub(super) async fn last_words(&mut self) -> Option<Reply> {
-        let _ = self.wire.arrived().await;
-        let (code, length) = reply::scan(self.wire.input()).ok()??;
-        (code >= 400).then(|| reply::reply(code, &self.wire.input()[..length]))
+        // What has arrived is read at once; of a dead connection the end arrives at once too.
+        match self.hear_in_full(LAST_WORDS).await {
+            Ok(heard) => heard.refusal(),
+            Err(Broken::Closing(reply)) => Some(reply),
+            Err(_) => None,
+        }
     }
 
     /// Writes a command and hears its reply.

@@ -157,6 +157,8 @@ async fn a_connection_is_left_after_its_mails_with_a_quit() {
     }
     client.close(crate::support::LONG).await;
     assert_eq!((sink.connections(), sink.count(), sink.count_of("QUIT")), (3, 21, 3));
+    let of_each = (1..=3).map(|number| sink.received().iter().filter(|mail| mail.connection == number).count());
+    assert_eq!(of_each.collect::<Vec<_>>(), [7, 7, 7]);
     assert_eq!(sink.most_connections(), 1);
     sink.assert_no_violations();
 }
