@@ -6,7 +6,7 @@ use std::{fs, path::Path};
 use tempfile::TempDir;
 
 /// A campaign whose list, HTML body and letter are files beside it.
-const CAMPAIGN: &str = r#"
+const CAMPAIGN: &str = r"
 apiVersion: mailcampaign.io/v1alpha1
 kind: MailCampaign
 metadata: {name: offers, namespace: hr}
@@ -22,7 +22,7 @@ spec:
   delivery:
     backends:
       - {name: relay, smtp: {host: relay.example.com, tls: None}}
-"#;
+";
 
 /// A folder with the campaign and its files.
 fn folder(campaign: &str) -> TempDir {

@@ -11,7 +11,7 @@ use producer::{Input, Preflight};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use worker::{Stop, StopLevel};
+use worker::{Backends, Stop, StopLevel};
 
 /// Rows that can't be mailed which `run` names one by one.
 const NAMED: usize = 20;
@@ -45,11 +45,13 @@ impl Drop for StopWhenDropped {
 }
 
 /// A preflight that lets the campaign begin. Names the rows that can't be mailed.
-pub(crate) async fn preflight_for_run(opened: &Opened) -> Result<Preflight, Failure> {
+pub(crate) async fn preflight_for_run(opened: &Opened, backends: &Backends) -> Result<Preflight, Failure> {
     let options = Options { sample: None, listed: Some(NAMED) };
     let preflight = preflight(&opened.input, options).await.map_err(|mistake| Failure::mistakes(&[mistake]))?;
-    if !preflight.mistakes.is_empty() {
-        return Err(Failure::mistakes(&preflight.mistakes));
+    let mut mistakes = preflight.mistakes.clone();
+    mistakes.extend(backends.missing_columns(&preflight.columns));
+    if !mistakes.is_empty() {
+        return Err(Failure::mistakes(&mistakes));
     }
     for row in &preflight.invalid {
         crate::tell(&format!("{}: {}", row.place, row.why));

@@ -37,7 +37,7 @@ pub(crate) async fn run(args: Run) -> Result<ExitCode, Failure> {
     } else {
         // Nothing is under way yet: a signal ends it here.
         tokio::select! {
-            preflight = list::preflight_for_run(&opened) => Some(preflight?),
+            preflight = list::preflight_for_run(&opened, &backends) => Some(preflight?),
             () = signals.next() => return Ok(ExitCode::from(INTERRUPTED)),
         }
     };

@@ -20,8 +20,11 @@ const LISTED: usize = 1_000;
 pub(crate) async fn validate(args: &Validate) -> Result<ExitCode, Failure> {
     let mut inspection = Inspection::of(&args.file).await;
     let mut mistakes = std::mem::take(&mut inspection.mistakes);
-    check_backends(&inspection, &mut mistakes);
+    let backends = backends(&inspection, &mut mistakes);
     let preflight = check_letters_and_list(args, &inspection, &mut mistakes).await;
+    if let (Some(backends), Some(preflight)) = (backends, &preflight) {
+        add(&mut mistakes, backends.missing_columns(&preflight.columns));
+    }
     for mistake in &mistakes {
         crate::say(&format!("{mistake}\n"));
     }
@@ -52,13 +55,10 @@ fn add(mistakes: &mut Vec<Mistake>, found: Vec<Mistake>) {
     }
 }
 
-fn check_backends(inspection: &Inspection, mistakes: &mut Vec<Mistake>) {
-    let from = inspection.message.as_ref().and_then(|message| Mailbox::parse(&message.from).ok());
-    if let (Some(delivery), Some(from)) = (&inspection.delivery, from)
-        && let Err(found) = Backends::build(&delivery.backends, &inspection.contents, &from.address)
-    {
-        add(mistakes, found);
-    }
+fn backends(inspection: &Inspection, mistakes: &mut Vec<Mistake>) -> Option<Backends> {
+    let from = Mailbox::parse(&inspection.message.as_ref()?.from).ok()?;
+    let built = Backends::build(&inspection.delivery.as_ref()?.backends, &inspection.contents, &from.address);
+    built.map_err(|found| add(mistakes, found)).ok()
 }
 
 /// Compiles the letters, reads the list, and makes every letter of what is left of the templates.

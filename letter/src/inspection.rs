@@ -14,7 +14,11 @@ const NOBODY: &str = "nobody@sender.invalid";
 impl Letters {
     /// Compiles the templates that can be compiled and, where the list's columns are known, that use no others; tells every mistake in the rest.
     /// The letters are good for [`Letters::check`] only.
-    pub fn inspect(spec: &MessageSpec, contents: &Contents, columns: Option<&[String]>) -> (Option<Self>, Vec<Mistake>) {
+    pub fn inspect(
+        spec: &MessageSpec,
+        contents: &Contents,
+        columns: Option<&[String]>,
+    ) -> (Option<Self>, Vec<Mistake>) {
         let mut mistakes = Vec::new();
         let from = Mailbox::parse(&spec.from).or_else(|error| {
             mistakes.push(Mistake::new("spec.message.from", error.to_string()));

@@ -219,7 +219,7 @@ impl Types {
         if lower.ends_with("/_rels/settings.xml.rels") {
             return Content::Settings;
         }
-        if lower.ends_with(".rels") {
+        if lower.contains("_rels/") {
             return Content::Relations;
         }
         let by_extension = || self.by_extension.get(lower.rsplit('.').next().unwrap_or_default());
