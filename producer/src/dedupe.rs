@@ -40,6 +40,15 @@ impl AddressSet {
         is_new
     }
 
+    /// The same room, with nothing in it.
+    #[must_use]
+    pub(crate) fn emptied(mut self) -> Self {
+        self.blocks.iter_mut().for_each(Vec::clear);
+        self.recent.clear();
+        self.merged = 0;
+        self
+    }
+
     /// Whether it is there.
     pub fn contains(&self, address: &EmailAddress) -> bool {
         let hash = self.hash(address);
@@ -148,6 +157,17 @@ mod tests {
         assert!(set.blocks.iter().all(|block| block.is_sorted()) && set.merged > 90_000);
         let room: usize = set.blocks.iter().map(Vec::capacity).sum();
         assert!(room <= set.merged + set.merged / MERGED_PART + FEWEST_MERGED);
+    }
+
+    #[test]
+    fn an_emptied_set_knows_nothing_and_keeps_its_room() {
+        let mut set = AddressSet::default();
+        (0..20_000).for_each(|number| drop(set.insert(&address(number))));
+        let room = |set: &AddressSet| set.blocks.iter().map(Vec::capacity).sum::<usize>();
+        let before = room(&set);
+        let mut set = set.emptied();
+        assert!(set.is_empty() && room(&set) == before && before > 0);
+        assert!((0..20_000).all(|number| set.insert(&address(number))));
     }
 
     #[test]

@@ -20,9 +20,15 @@ pub(crate) struct Judge<'a> {
 }
 
 impl<'a> Judge<'a> {
-    pub(crate) fn new(input: &'a Input, email_column: &str) -> Self {
-        let seen = input.recipients.dedupe.then(AddressSet::default);
+    /// `room` is an empty set; one that was used before has its memory already.
+    pub(crate) fn new(input: &'a Input, email_column: &str, room: AddressSet) -> Self {
+        let seen = input.recipients.dedupe.then_some(room);
         Self { input, seen, email_column: email_column.to_owned() }
+    }
+
+    /// The set of addresses, emptied, for the next judge.
+    pub(crate) fn into_room(self) -> AddressSet {
+        self.seen.unwrap_or_default().emptied()
     }
 
     /// A row that can't be mailed does not keep a later good one of the same address from being mailed.

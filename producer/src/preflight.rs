@@ -3,7 +3,7 @@
 //! One thread reads, the others check; few rows are in memory at a time, however long the list is.
 
 use crate::{
-    Input,
+    AddressSet, Input,
     judge::{Judge, Verdict},
     list::{self, List, Places},
 };
@@ -48,6 +48,8 @@ pub struct Preflight {
     pub is_complete: bool,
     /// Rows with a good address whose letter can't be made.
     pub(crate) unmakeable: RowSet,
+    /// The emptied set of addresses: publishing uses its memory again, which for a million rows is a third of all.
+    pub(crate) room: Arc<Mutex<AddressSet>>,
 }
 
 /// A row that can't be mailed.
@@ -85,7 +87,7 @@ pub fn preflight(
     // With a column missing every letter would fail for the same reason.
     let threads = if missing.is_empty() { thread::available_parallelism().map_or(1, usize::from) } else { 0 };
 
-    let (mut tally, is_complete) = thread::scope(|scope| {
+    let (mut tally, is_complete, room) = thread::scope(|scope| {
         let (batches, waiting) = sync_channel(threads + 1);
         let (findings, places, waiting) = (&findings, &places, Arc::new(Mutex::new(waiting)));
         for _ in 0..threads {
@@ -111,6 +113,7 @@ pub fn preflight(
         email_column: list.email_column().to_owned(),
         is_complete,
         unmakeable: RowSet(rows),
+        room: Arc::new(Mutex::new(room)),
     })
 }
 
@@ -123,14 +126,14 @@ struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    /// Reads the list; the tally as far as addresses tell, and whether the end was reached.
+    /// Reads the list; the tally as far as addresses tell, whether the end was reached, and the memory that was used.
     fn read(
         &mut self,
         list: &mut List,
         places: &Places,
         progress: &mut dyn FnMut(u64) -> ControlFlow<()>,
-    ) -> Result<(Tally, bool), Error> {
-        let mut judge = Judge::new(self.input, list.email_column());
+    ) -> Result<(Tally, bool, AddressSet), Error> {
+        let mut judge = Judge::new(self.input, list.email_column(), AddressSet::default());
         let mut tally = Tally::default();
         let mut batch = Vec::with_capacity(BATCH);
         let is_complete = loop {
@@ -160,7 +163,7 @@ impl Reading<'_> {
         };
         self.hand_over(&mut batch);
         self.batches = None;
-        Ok((tally, is_complete))
+        Ok((tally, is_complete, judge.into_room()))
     }
 
     fn hand_over(&self, batch: &mut Vec<Message>) {

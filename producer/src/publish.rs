@@ -11,7 +11,10 @@ use crate::{
 use campaign::{Fields, SkipReason, Skipped, spec::OnInvalidRow};
 use journal::{Checkpoint, Entry, Publisher};
 use serde_json::Value;
-use std::{ops::ControlFlow, sync::Arc};
+use std::{
+    ops::ControlFlow,
+    sync::{Arc, PoisonError},
+};
 use tokio::sync::mpsc;
 
 /// Rows of a chunk, at most.
@@ -103,7 +106,8 @@ struct Chunks<'a> {
 impl Chunks<'_> {
     fn read(&self, start: Checkpoint) -> Result<(), Error> {
         let mut list = List::open(&self.input.list, &self.input.recipients)?;
-        let mut judge = Judge::new(self.input, list.email_column());
+        let room = std::mem::take(&mut *self.preflight.room.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut judge = Judge::new(self.input, list.email_column(), room);
         let mut checkpoint = start;
         let (mut entries, mut bytes, mut rows) = (Vec::new(), 0, 0);
         while let Some(row) = list.next_row()? {

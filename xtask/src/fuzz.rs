@@ -3,6 +3,7 @@
 use crate::args::Fuzz as Options;
 use crate::command::{cargo, root, run as run_command, target_folder};
 use anyhow::{Context, Result, bail};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -14,9 +15,6 @@ const INSTRUMENTATION: &[&str] = &[
     "-Cllvm-args=-sanitizer-coverage-pc-table",
     "-Cllvm-args=-sanitizer-coverage-trace-compares",
 ];
-
-/// Set by [`build`] for the compiler that it names to cargo: this program.
-const AS_COMPILER: &str = "MAILCAMPAIGN_INSTRUMENT";
 
 /// Nothing that a list, a template or a server sends may cost more.
 const LIMITS: &[&str] = &["-timeout=10", "-rss_limit_mb=2048", "-max_len=65536"];
@@ -64,9 +62,9 @@ fn targets() -> Result<Vec<String>> {
 /// Builds the program that holds all targets. Only the workspace's own crates are instrumented: their dependencies are those of the tests, built
 /// already.
 fn build() -> Result<PathBuf> {
-    let this_program = std::env::current_exe()?;
+    let compiler = instrumenting_compiler()?;
     let mut command = cargo(["build", "--quiet", "--package", "fuzz", "--bin", "fuzz", "--features", "libfuzzer"]);
-    run_command(command.env("RUSTC_WORKSPACE_WRAPPER", this_program).env(AS_COMPILER, "1"))?;
+    run_command(command.env("RUSTC_WORKSPACE_WRAPPER", compiler))?;
     // The next ordinary build replaces the program, so it is moved to where that can't reach it.
     let (built, kept) = (target_folder().join("debug/fuzz"), folder()?.join("fuzz"));
     std::fs::copy(&built, &kept).with_context(|| format!("{}: can't be copied", built.display()))?;
@@ -80,13 +78,17 @@ fn folder() -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// The compiler with its instrumentation, if cargo calls this program in its place.
-pub(crate) fn as_compiler() -> Option<Command> {
-    std::env::var_os(AS_COMPILER)?;
-    let mut arguments = std::env::args_os().skip(1);
-    let mut compiler = Command::new(arguments.next()?);
-    compiler.args(arguments).args(INSTRUMENTATION);
-    Some(compiler)
+/// A program that cargo calls in place of the compiler for the workspace's own crates: the same, and the instrumentation.
+fn instrumenting_compiler() -> Result<PathBuf> {
+    let file = folder()?.join("rustc-with-coverage");
+    let script = format!("#!/bin/sh\nexec \"$@\" {}\n", INSTRUMENTATION.join(" "));
+    // Cargo looks at its time: it is written only when it is another.
+    if std::fs::read_to_string(&file).is_ok_and(|there| there == script) {
+        return Ok(file);
+    }
+    std::fs::write(&file, script).with_context(|| format!("{}: can't be written", file.display()))?;
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755))?;
+    Ok(file)
 }
 
 /// What is found stays between runs beside the build; only seeds and failures are in the source folder.

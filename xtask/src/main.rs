@@ -17,9 +17,6 @@ use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    if let Some(mut compiler) = fuzz::as_compiler() {
-        return if command::run(&mut compiler).is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
-    }
     let done = match Args::parse().task {
         Task::Test(options) => Ok(test::run(&options)),
         Task::Fuzz(options) => fuzz::run(&options),

@@ -33,3 +33,17 @@ fn every_dependency_has_a_line_that_says_why_it_is_here_and_nothing_else_has() {
     let (manifest, document) = (read("Cargo.toml"), read("CONTRIBUTING.md"));
     assert_eq!(dependencies(&manifest), explained(&document));
 }
+
+#[test]
+fn every_dependency_is_used_by_some_crate() {
+    let manifest = read("Cargo.toml");
+    let members = manifest.lines().find_map(|line| line.strip_prefix("members = [")).expect("there are members");
+    let members = members.trim_end_matches(']').split(", ").map(|name| name.trim_matches('"'));
+    let manifests: Vec<String> = members.map(|member| read(&format!("{member}/Cargo.toml"))).collect();
+    let is_used = |name: &str| {
+        let named = |line: &str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['.', ' ']));
+        manifests.iter().any(|manifest| manifest.lines().any(named))
+    };
+    let unused: Vec<_> = dependencies(&manifest).into_iter().filter(|name| !is_used(name)).collect();
+    assert!(unused.is_empty(), "remove from Cargo.toml: {unused:?}");
+}

@@ -8,10 +8,10 @@ use crate::failure::Failure;
 use crate::opened::Opened;
 use crate::state;
 use campaign::spec::ListFormat;
-use journal::{Journal, RowState};
+use journal::{Journal, Pin, RowState};
 use producer::List;
 use serde_json::Value;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::process::ExitCode;
 use table::Table;
 
@@ -23,6 +23,7 @@ pub(crate) async fn report(args: &Report) -> Result<ExitCode, Failure> {
     let opened = Opened::open(&args.which.file, None).await?;
     let journal = state::open_to_read(&state::folder(&args.which, &opened))?;
     let pinned = journal.pinned().await?.ok_or(journal::Error::NotPinned)?;
+    must_be_the_list_of(&pinned, &opened)?;
     let campaign = &opened.bundle.campaign;
     let mut list = List::open(&opened.input.list, &campaign.spec.recipients)
         .map_err(|error| Failure::bad_input(error.to_string()))?;
@@ -41,6 +42,19 @@ pub(crate) async fn report(args: &Report) -> Result<ExitCode, Failure> {
     table.finish().map_err(bad_output)?;
     crate::tell(&format!("{}: {rows} rows", args.out.display()));
     Ok(ExitCode::SUCCESS)
+}
+
+/// The results belong to the rows of the list that was sent, by their numbers: beside another list they would be lies.
+fn must_be_the_list_of(pinned: &Pin, opened: &Opened) -> Result<(), Failure> {
+    let of_list = |contents: &BTreeMap<String, String>| -> BTreeMap<String, String> {
+        let whole = contents.iter().filter(|(path, _)| path.starts_with("spec.recipients."));
+        whole.map(|(path, hash)| (path.clone(), hash.clone())).collect()
+    };
+    let then = Pin { contents: of_list(&pinned.contents), ..pinned.clone() };
+    let now = Pin { contents: of_list(&opened.bundle.hashes.contents), ..pinned.clone() };
+    then.must_be(&now).map_err(|error| {
+        Failure::bad_input(format!("{error}. Put it back as it was: the results belong to the rows of that list"))
+    })
 }
 
 fn bad_output(error: table::Error) -> Failure {

@@ -32,6 +32,22 @@ fn e2e_a_campaign_whose_list_or_message_changed_is_refused_until_it_is_begun_ane
 }
 
 #[test]
+fn e2e_results_are_not_reported_beside_another_list() {
+    let rig = Rig::new();
+    let sink = Sink::start(SinkOptions::default());
+    rig.write_list(3);
+    rig.write("campaign.yaml", campaign(&sink, ""));
+    assert_eq!(rig.run(&SEND).code, 0);
+    rig.write_list(4);
+    let report = ["report", "campaign.yaml", "--out", "report.csv"];
+    let refused = rig.run(&report);
+    assert_eq!(refused.code, 2);
+    assert!(refused.stderr.contains("spec.recipients.source"), "{}", refused.stderr);
+    rig.write_list(3);
+    assert_eq!(rig.run(&report).code, 0);
+}
+
+#[test]
 fn e2e_what_may_change_in_the_middle_does_not_stop_it() {
     let rig = Rig::new();
     let sink = Sink::start(SinkOptions::default());

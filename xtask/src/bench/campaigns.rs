@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-/// A paragraph as people write it, 190 bytes long.
+/// A paragraph as people write it. With as many of it as there are in the bodies below, a mail has 4,000 bytes; as many as smtp-source's `-l 4000`.
 const PARAGRAPH: &str = "we are glad to offer you the position of {{ Position }}. Your reference is {{ Reference }}, your first day would be \
     {{ Start }}, and your salary {{ Salary }} a year, paid at the end of each month.";
 
@@ -51,7 +51,7 @@ fn text_body() -> String {
 
 fn html_body() -> String {
     let mut body = "<!doctype html>\n<html><body>\n<h1>Dear {{ Name }},</h1>\n".to_owned();
-    for _ in 0..8 {
+    for _ in 0..11 {
         let _ = writeln!(body, "<p>{PARAGRAPH}</p>");
     }
     body + "<p>People Team</p>\n</body></html>\n"
