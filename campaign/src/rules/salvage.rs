@@ -37,6 +37,11 @@ fn stand_in(message: &mut Value) {
     let attachments = message.get_mut("attachments").and_then(Value::as_array_mut);
     for attachment in attachments.into_iter().flatten().filter_map(Value::as_object_mut) {
         attachment.entry("filename").or_insert_with(absent);
+        if let Some(each) = attachment.get_mut("each").and_then(Value::as_object_mut) {
+            for name in ["directory", "path"] {
+                each.entry(name).or_insert_with(absent);
+            }
+        }
     }
 }
 
@@ -61,7 +66,8 @@ mod tests {
     #[test]
     fn what_is_not_mistaken_is_read() {
         let document = json!({"spec": {"message": {
-            "from": 5, "subjct": "x", "text": {"inline": "Dear {{ Nam }}"}, "attachments": [{"file": {"configMap": {"name": "a", "key": "b"}}}],
+            "from": 5, "subjct": "x", "text": {"inline": "Dear {{ Nam }}"},
+            "attachments": [{"file": {"configMap": {"name": "a", "key": "b"}}, "each": {"path": "{{ File }}"}}],
         }}});
         let places = ["spec.message.from", "spec.message.subjct", "spec.message.attachments[0].filename"];
         let message: MessageSpec = salvage(&document, "message", &mistakes(&places)).expect("enough is left");
