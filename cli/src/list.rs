@@ -30,7 +30,7 @@ pub(crate) async fn preflight(input: &Arc<Input>, options: Options) -> Result<Pr
     drop(guard);
     match result {
         Ok(Ok(preflight)) => Ok(preflight),
-        Ok(Err(PreflightError::List(error))) => Err(Mistake::new(error.place, error.problem.to_string())),
+        Ok(Err(PreflightError::List(error))) => Err(error.into()),
         Ok(Err(PreflightError::Stopped)) => Err(Mistake::new(name, "stopped before the whole list was read")),
         Err(panic) => Err(Mistake::new(name, format!("reading it failed: {panic}"))),
     }

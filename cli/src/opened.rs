@@ -32,7 +32,7 @@ impl Opened {
                 return Err(Failure::mistakes(&mistakes));
             }
         };
-        let list = ListFile { path: bundle.list.path.clone(), display_name: bundle.list.display_name.clone() };
+        let list = list_file(&bundle.list);
         let input = Input { list, recipients: recipients.clone(), suppress, letters: Arc::clone(&letters) };
         Ok(Self { bundle, uid, letters, input: Arc::new(input) })
     }
@@ -41,6 +41,11 @@ impl Opened {
     pub(crate) fn folder_name(&self) -> String {
         format!("{}.{}", self.bundle.campaign.namespace, self.bundle.campaign.name)
     }
+}
+
+/// The bundle's list as the producer reads it. The bundle must live as long: a temporary file lives as long as it.
+pub(crate) fn list_file(list: &bundle::ListFile) -> ListFile {
+    ListFile { path: list.path.clone(), display_name: list.display_name.clone() }
 }
 
 /// The addresses that are never mailed.

@@ -67,10 +67,7 @@ async fn check_letters_and_list(
     inspection: &Inspection,
     mistakes: &mut Vec<Mistake>,
 ) -> Option<Preflight> {
-    let list = inspection.recipients.as_ref().zip(inspection.list.as_ref()).map(|(recipients, list)| {
-        let file = ListFile { path: list.path.clone(), display_name: list.display_name.clone() };
-        (recipients, file)
-    });
+    let list = inspection.recipients.as_ref().zip(inspection.list.as_ref().map(opened::list_file));
     let columns = list.as_ref().and_then(|(recipients, file)| columns(file, recipients));
     let message = inspection.message.clone().unwrap_or_default();
     let (letters, found) = Letters::inspect(&message, &inspection.contents, columns.as_deref());
