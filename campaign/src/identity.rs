@@ -1,14 +1,15 @@
 //! Who a campaign and its mails are: stable across restarts and hosts, never random.
 
 use crate::address::EmailAddress;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use uuid::Uuid;
 
 /// The campaign's identity: the resource's uid on a cluster, a UUIDv5 (RFC 9562) alone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
-pub struct CampaignUid(pub Uuid);
+pub struct CampaignUid(#[schemars(with = "String")] pub Uuid);
 
 /// UUIDv5 namespace of campaigns without a cluster: the UUIDv5 of the DNS name `mailcampaign.io`.
 fn namespace() -> Uuid {

@@ -1,10 +1,11 @@
 //! What became of a message.
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What a server said: the last line of evidence about a message.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Reply {
     /// SMTP (RFC 5321 §4.2) or HTTP status code; 0 when no server spoke (connection lost, timeout).
     pub code: u16,
@@ -16,7 +17,7 @@ pub struct Reply {
 }
 
 /// The state of a message after an attempt. See DESIGN "Outcomes" in ARCHITECTURE.md.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "outcome", rename_all = "camelCase")]
 pub enum Outcome {
     /// A server took responsibility for it.
@@ -27,6 +28,7 @@ pub enum Outcome {
     /// Transient: try again at `due`.
     Deferred {
         /// Not before this time.
+        #[schemars(with = "String")]
         due: Timestamp,
         /// Why.
         reply: Reply,
@@ -71,13 +73,14 @@ impl Outcome {
 }
 
 /// The result of one attempt at one message, as it goes into the journal.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Settlement {
     /// The message's row.
     pub row: u64,
     /// Which attempt it was, from 1.
     pub attempt: u32,
     /// When it ended.
+    #[schemars(with = "String")]
     pub at: Timestamp,
     /// The backend that was used, if one was.
     #[serde(default, skip_serializing_if = "Option::is_none")]

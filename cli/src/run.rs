@@ -75,6 +75,7 @@ fn pin(args: &Run, opened: &Opened) -> Pin {
         uid: opened.uid,
         contents: opened.bundle.hashes.contents.clone(),
         destination: Destination::of(args).name().to_owned(),
+        shards: 1,
     }
 }
 

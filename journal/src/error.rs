@@ -42,6 +42,52 @@ pub enum Error {
     /// A call out of turn; a mistake in this program.
     #[error("the journal was used out of turn: {0}")]
     OutOfTurn(String),
+    /// A message is longer than the journal can hold.
+    #[error("row {row}: its message is {bytes} bytes long, and the journal takes {limit} at most")]
+    TooLarge {
+        /// The row.
+        row: u64,
+        /// Bytes of its message.
+        bytes: usize,
+        /// Bytes that are possible.
+        limit: usize,
+    },
+    /// No broker answers.
+    #[error("Kafka at {brokers} can't be reached: {why}")]
+    Unreachable {
+        /// As they were given.
+        brokers: String,
+        /// Refused, no route, name not found, TLS, credentials: and what to do.
+        why: String,
+    },
+    /// The broker doesn't let us.
+    #[error("Kafka does not allow it: {what}")]
+    Denied {
+        /// Which right on what is missing.
+        what: String,
+    },
+    /// The broker can't do what is needed, or a setting can't be used.
+    #[error("Kafka: {why}")]
+    Unsuitable {
+        /// What, and what to do.
+        why: String,
+    },
+    /// A topic of a campaign that was begun is not there.
+    #[error(
+        "the topic {topic} is gone, though the campaign was begun; nothing more is sent. Restore it, or start the campaign anew under another name or run label"
+    )]
+    TopicGone {
+        /// Its name.
+        topic: String,
+    },
+    /// Kafka failed.
+    #[error("Kafka: {during}: {source}")]
+    Kafka {
+        /// What was being done.
+        during: &'static str,
+        /// Why it failed.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The storage failed.
     #[error("{path}: {source}")]
     Storage {
@@ -55,6 +101,6 @@ pub enum Error {
 impl Error {
     /// Whether the same call may succeed later without anybody changing anything.
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::InUse { .. })
+        matches!(self, Self::InUse { .. } | Self::Unreachable { .. } | Self::Kafka { .. })
     }
 }

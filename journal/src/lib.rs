@@ -11,6 +11,8 @@
 //! - A settled [`campaign::Outcome::Unknown`] stays until a person decides ([`Command`]): a worker that is to resend what it lost sight of
 //!   settles it as deferred.
 //! - The counts are those of a committed state, they always balance, and [`Journal::rows`] adds up to them. A call that failed changed nothing.
+//! - A claim is good as long as its [`Lease`]. A journal that several workers share gives each of them some rows, and takes them away again: a row
+//!   that was claimed and taken away is not sent any more, and what becomes known of it later is evidence only.
 //!
 //! The futures are to be awaited to their end: a call that is dropped in the middle may have happened, and its rows are then nobody's
 //! until the next worker.
@@ -19,13 +21,18 @@
 pub mod conformance;
 pub mod embedded;
 mod error;
+pub mod kafka;
+mod lease;
 mod types;
 
 pub use campaign::spec::OnUnknown;
 pub use error::Error;
-pub use types::{Checkpoint, Claimed, Command, Entry, Paused, Pin, Queued, RowState, Tally, Tick, WorkerOptions};
+pub use lease::{Lease, boottime};
+pub use types::{
+    Checkpoint, Claimed, Command, Entry, Paused, Pin, Queued, RowState, Share, TailFrom, Tally, Tick, WorkerOptions,
+};
 
-use campaign::Counts;
+use campaign::{Counts, Settlement};
 use jiff::Timestamp;
 use std::future::Future;
 
@@ -35,6 +42,8 @@ pub trait Journal: Clone + Send + Sync + 'static {
     type Publisher: Publisher;
     /// Claims and settles them.
     type Worker: Worker;
+    /// Follows what becomes of them.
+    type Tail: Tail;
 
     /// Pins the content of the campaign, once: written if nothing is pinned, compared otherwise.
     ///
@@ -67,6 +76,21 @@ pub trait Journal: Clone + Send + Sync + 'static {
 
     /// Why sending is paused, if it is. Kept until [`Command::Resume`].
     fn paused(&self) -> impl Future<Output = Result<Option<Paused>, Error>> + Send;
+
+    /// Follows the settlements as they are committed. Reading along touches nothing.
+    fn tail(&self, from: TailFrom) -> impl Future<Output = Result<Self::Tail, Error>> + Send;
+
+    /// The longest message that can be published, in bytes of its JSON; none: any.
+    fn max_message_bytes(&self) -> Option<usize> {
+        None
+    }
+}
+
+/// Follows the settlements of a campaign.
+pub trait Tail: Send + 'static {
+    /// The next ones, at least one; waits for them. Those of one row come in the order in which they happened; a journal that keeps only the latest
+    /// of each row may leave out earlier ones. May be dropped while it waits.
+    fn next(&mut self) -> impl Future<Output = Result<Vec<Settlement>, Error>> + Send;
 }
 
 /// Publishes one shard of the list.
@@ -100,14 +124,27 @@ pub trait Worker: Send + 'static {
     /// # Errors
     /// [`Error::OutOfTurn`] if a row to claim or to defer was not handed out by [`Worker::take`]; [`Error::Fenced`] once another owns the rows;
     /// [`Error::DiskFull`]. After any of them nothing was written, and the same tick may be committed again.
+    ///
+    /// Rows that were taken away since they were handed out are passed over: fewer are returned than were to be claimed.
     fn commit(&mut self, tick: Tick) -> impl Future<Output = Result<Vec<Claimed>, Error>> + Send;
 
-    /// The account as of the last commit.
+    /// The account as of the last [`Worker::take`] or [`Worker::commit`]; what other workers have done since may be missing.
     fn counts(&self) -> Counts;
 
-    /// When the next waiting row is due that is not handed out; it may be past already.
+    /// When the next waiting row is due that is not handed out, as of the last call; it may be past already.
     fn next_due(&self) -> Option<Timestamp>;
 
-    /// Whether everything was published and nothing is left to claim, now or later. Claimed rows still being sent do not count as left.
+    /// Whether everything was published and nothing is left to claim, now or later, by this worker or another, as of the last call. Rows that this
+    /// worker has claimed and not settled do not count as left.
     fn exhausted(&self) -> bool;
+
+    /// Claims of former owners that are not yet known to be over: unknown once their lease has certainly run out.
+    fn taking_over(&self) -> u64 {
+        0
+    }
+
+    /// Which part of the campaign is this worker's, as of now.
+    fn share(&self) -> Share {
+        Share::WHOLE
+    }
 }

@@ -1,13 +1,14 @@
 //! What goes into the journal and comes out of it.
 
-use crate::Error;
+use crate::{Error, Lease};
 use campaign::{CampaignUid, Message, Settlement, SkipReason, Skipped, spec::OnUnknown};
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a campaign is made of, as hashes: pinned before the first message.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Pin {
     /// Who the campaign is.
@@ -16,6 +17,13 @@ pub struct Pin {
     pub contents: BTreeMap<String, String>,
     /// Where the mails go: `backends`, or `outbox` for a rehearsal that leaves the machine alone.
     pub destination: String,
+    /// Into how many shards the list is cut for publishing; at least 1.
+    #[serde(default = "one")]
+    pub shards: u32,
+}
+
+fn one() -> u32 {
+    1
 }
 
 impl Pin {
@@ -23,7 +31,7 @@ impl Pin {
     ///
     /// # Errors
     /// [`Error::ContentChanged`] with the field paths of the contents that differ; with the run label if only the uid does; with the destination
-    /// if that does.
+    /// and the number of shards if those do.
     pub fn must_be(&self, other: &Self) -> Result<(), Error> {
         let paths: BTreeSet<&String> = self.contents.keys().chain(other.contents.keys()).collect();
         let differing = paths.into_iter().filter(|path| self.contents.get(*path) != other.contents.get(*path));
@@ -34,12 +42,15 @@ impl Pin {
         if self.destination != other.destination {
             changed.push(format!("the destination (was {}, is {})", self.destination, other.destination));
         }
+        if self.shards != other.shards {
+            changed.push(format!("the number of shards (was {}, is {})", self.shards, other.shards));
+        }
         if changed.is_empty() { Ok(()) } else { Err(Error::ContentChanged { changed }) }
     }
 }
 
 /// How far a shard of the list is published.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Checkpoint {
     /// Every row of the shard below this number is in the journal.
@@ -51,7 +62,7 @@ pub struct Checkpoint {
 }
 
 /// Rows of the list by what became of them when they were published.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Tally {
     /// Became a message.
@@ -124,12 +135,18 @@ pub struct Queued {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Claimed {
     queued: Queued,
+    lease: Lease,
 }
 
 impl Claimed {
     /// For the implementations in this crate, after their commit.
-    pub(crate) fn after_commit(queued: Queued) -> Self {
-        Self { queued }
+    pub(crate) fn after_commit(queued: Queued, lease: Lease) -> Self {
+        Self { queued, lease }
+    }
+
+    /// How long it may be sent.
+    pub fn lease(&self) -> &Lease {
+        &self.lease
     }
 
     /// The message.
@@ -164,11 +181,12 @@ pub struct Tick {
 }
 
 /// Sending is paused.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Paused {
     /// Why, for people; holds no address.
     pub reason: String,
     /// Since when.
+    #[schemars(with = "String")]
     pub at: Timestamp,
 }
 
@@ -187,9 +205,42 @@ pub enum Command {
         /// When it was decided.
         at: Timestamp,
     },
+    /// Dead rows are queued again. Their attempts count on, their age begins anew.
+    ReplayDead {
+        /// Only those whose last reply has this code: SMTP or HTTP (`552`) or enhanced (`5.2.2`). None: all.
+        code: Option<String>,
+    },
     /// A pause ends, if there is one; the refused rows are queued again, for the sender has been mended. Their attempts count on, their age
     /// begins anew.
     Resume,
+}
+
+/// A part of a campaign: so many of so many equal pieces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Share {
+    /// Pieces that are owned.
+    pub owned: u32,
+    /// All pieces; at least 1.
+    pub of: u32,
+}
+
+impl Share {
+    /// All of it.
+    pub const WHOLE: Self = Self { owned: 1, of: 1 };
+
+    /// As a fraction, 0 to 1.
+    pub fn fraction(self) -> f64 {
+        f64::from(self.owned) / f64::from(self.of.max(1))
+    }
+}
+
+/// From where on settlements are followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TailFrom {
+    /// All that are kept, and then the new ones.
+    Start,
+    /// Only new ones.
+    Now,
 }
 
 /// What the journal knows of one row.

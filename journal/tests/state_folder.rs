@@ -9,7 +9,7 @@ use std::path::Path;
 async fn pin(journal: &Embedded, destination: &str) -> Result<(), Error> {
     let uid = campaign::CampaignUid::alone("tests/folder", "", "", None);
     let contents = std::collections::BTreeMap::new();
-    journal.pin(Pin { uid, contents, destination: destination.to_owned() }).await
+    journal.pin(Pin { uid, contents, destination: destination.to_owned(), shards: 1 }).await
 }
 
 fn refusal(dir: &Path) -> String {

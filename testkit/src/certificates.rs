@@ -1,6 +1,9 @@
 //! Certificates for tests: an authority of the test's own, and server certificates that are good or bad in one way.
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
+use rcgen::{
+    BasicConstraints, Certificate, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    date_time_ymd,
+};
 use rustls::{
     ServerConfig,
     pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer},
@@ -62,6 +65,27 @@ impl Authority {
         self.sign(params)
     }
 
+    /// A server's key and certificate for the given names, one after the other as PEM.
+    ///
+    /// # Panics
+    /// If a name is no name.
+    pub fn server_pem(&self, names: &[&str]) -> String {
+        let (key, certificate) = self.certify(Self::params(names));
+        key.serialize_pem() + &certificate.pem()
+    }
+
+    /// A client's certificate and its key, each as PEM. `name` is its common name.
+    ///
+    /// # Panics
+    /// If the machine can't make keys.
+    pub fn client_pem(&self, name: &str) -> (String, String) {
+        let mut params = CertificateParams::new(Vec::<String>::new()).expect("parameters");
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.extended_key_usages.push(ExtendedKeyUsagePurpose::ClientAuth);
+        let (key, certificate) = self.certify(params);
+        (certificate.pem(), key.serialize_pem())
+    }
+
     fn params(names: &[&str]) -> CertificateParams {
         let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
         let mut params = CertificateParams::new(names).expect("names");
@@ -69,9 +93,14 @@ impl Authority {
         params
     }
 
-    fn sign(&self, params: CertificateParams) -> Arc<ServerConfig> {
+    fn certify(&self, params: CertificateParams) -> (KeyPair, Certificate) {
         let key = KeyPair::generate().expect("a key");
         let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
+        (key, certificate)
+    }
+
+    fn sign(&self, params: CertificateParams) -> Arc<ServerConfig> {
+        let (key, certificate) = self.certify(params);
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ServerConfig::builder_with_provider(provider)

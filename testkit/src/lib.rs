@@ -1,8 +1,11 @@
 //! Tools of the tests: real parts that record what happened and misbehave on request. Never part of the product.
 
+pub mod cache;
 pub mod certificates;
+pub mod kafka;
 pub mod lists;
 pub mod sink;
 
 pub use certificates::Authority;
+pub use kafka::{Kafka, KafkaOptions};
 pub use sink::{Action, Keep, Moment, Phase, Received, Sink, SinkOptions, SinkTls};

@@ -152,7 +152,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let journal = Embedded::open(folder.path()).expect("a journal");
         let uid = CampaignUid::alone("hr/offers", "list", "message", None);
-        let pin = Pin { uid, contents: BTreeMap::new(), destination: "backends".to_owned() };
+        let pin = Pin { uid, contents: BTreeMap::new(), destination: "backends".to_owned(), shards: 1 };
         journal.pin(pin).await.expect("pinned");
         let message = |row| {
             let recipient = EmailAddress::parse(&format!("p{row}@d{}.test", row % 2)).expect("an address");

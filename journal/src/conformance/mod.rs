@@ -109,7 +109,7 @@ fn a_pin() -> Pin {
     let contents: BTreeMap<_, _> =
         contents.into_iter().map(|(path, hash)| (path.to_owned(), hash.to_owned())).collect();
     let uid = CampaignUid::alone("hr/offers", "bb", "aa", None);
-    Pin { uid, contents, destination: "backends".to_owned() }
+    Pin { uid, contents, destination: "backends".to_owned(), shards: 1 }
 }
 
 /// The checkpoint behind `entries`, which follow on `before`.

@@ -33,6 +33,12 @@ pub(super) fn carry_out(store: &mut Store, command: &Command) -> Result<u64, Err
                 draft.counts.dead += changed;
                 Ok(changed)
             }
+            Command::ReplayDead { code } => {
+                let which = "AND (?2 IS NULL OR code = ?2 OR enhanced = ?2)";
+                let changed = connection.execute(&format!("{QUEUE_AGAIN} {which}"), (kind::DEAD, code))?;
+                queued_again(draft, kind::DEAD, changed as u64);
+                Ok(changed as u64)
+            }
             Command::Resume => {
                 let changed = update(connection, QUEUE_AGAIN, None, &[&kind::REFUSED])?;
                 queued_again(draft, kind::REFUSED, changed);

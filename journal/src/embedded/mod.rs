@@ -15,10 +15,12 @@ mod lock;
 mod publish;
 mod schema;
 mod store;
+mod tail;
 mod tick;
 mod worker;
 
 pub use publish::EmbeddedPublisher;
+pub use tail::EmbeddedTail;
 pub use worker::EmbeddedWorker;
 
 use crate::{Command, Error, Journal, Paused, Pin, RowState, WorkerOptions};
@@ -120,6 +122,7 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 impl Journal for Embedded {
     type Publisher = EmbeddedPublisher;
     type Worker = EmbeddedWorker;
+    type Tail = EmbeddedTail;
 
     async fn pin(&self, pin: Pin) -> Result<(), Error> {
         let write = move |store: &mut Store| {
@@ -174,5 +177,9 @@ impl Journal for Embedded {
 
     async fn paused(&self) -> Result<Option<Paused>, Error> {
         self.read(|store| store.reading(|connection| store::get(connection, "paused", &store.path))).await
+    }
+
+    async fn tail(&self, _: crate::TailFrom) -> Result<Self::Tail, Error> {
+        Ok(EmbeddedTail {})
     }
 }

@@ -7,7 +7,7 @@ use super::fault::Fault;
 use super::ledger::{Draft, Owner};
 use super::store::Store;
 use super::{intake, store, tick};
-use crate::{Claimed, Error, Queued, Tick, Worker, WorkerOptions};
+use crate::{Claimed, Error, Lease, Queued, Tick, Worker, WorkerOptions};
 use campaign::{Counts, spec::OnUnknown};
 use jiff::Timestamp;
 use rusqlite::Connection;
@@ -37,7 +37,7 @@ impl Worker for EmbeddedWorker {
     async fn commit(&mut self, mut tick: Tick) -> Result<Vec<Claimed>, Error> {
         let written = tick::Written::of(self.epoch, &mut tick);
         self.engine.write(Write::Tick(written)).await?;
-        Ok(tick.claims.into_iter().map(Claimed::after_commit).collect())
+        Ok(tick.claims.into_iter().map(|queued| Claimed::after_commit(queued, Lease::forever())).collect())
     }
 
     fn counts(&self) -> Counts {

@@ -54,7 +54,7 @@ fn step(what: &str) -> std::io::Result<()> {
 
 async fn pin(journal: &Embedded) -> Result<(), Error> {
     let uid = CampaignUid::alone("tests/victim", "", "", None);
-    journal.pin(Pin { uid, contents: BTreeMap::new(), destination: "outbox".to_owned() }).await
+    journal.pin(Pin { uid, contents: BTreeMap::new(), destination: "outbox".to_owned(), shards: 1 }).await
 }
 
 fn message(row: u64) -> Result<Message, Failure> {

@@ -52,7 +52,7 @@ impl Campaign {
     }
 
     async fn publish(&self, addresses: impl IntoIterator<Item = String>) {
-        let pin = Pin { uid: self.uid, contents: BTreeMap::new(), destination: "backends".to_owned() };
+        let pin = Pin { uid: self.uid, contents: BTreeMap::new(), destination: "backends".to_owned(), shards: 1 };
         self.journal.pin(pin).await.expect("pinned");
         let entries: Vec<_> =
             addresses.into_iter().zip(2..).map(|(address, row)| Entry::Message(message(row, &address))).collect();

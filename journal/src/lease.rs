@@ -1,0 +1,164 @@
+//! How long a claim is good for: an owner that was cut off stops by itself, before anybody takes its mails over.
+
+use rustix::time::{ClockId, clock_gettime};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::sync::Notify;
+
+const BEGIN: u8 = 1;
+const FINISH: u8 = 2;
+const REPLY: u8 = 3;
+
+/// The right to send what was claimed in one part of the campaign. Cheap to clone; every clone is the same lease.
+///
+/// It runs out by the clock unless its owner renews it, and it is closed step by step when the owner gives the part away. Neither can be undone.
+#[derive(Debug, Clone)]
+pub struct Lease {
+    state: Arc<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// Nanoseconds of [`boottime`] until which it is good.
+    until: AtomicU64,
+    steps: AtomicU8,
+    /// Wakes who waits for the next step.
+    closed: Notify,
+}
+
+/// The clock of leases: since the machine started, counting on while it is suspended, and never set by anybody (CLOCK_BOOTTIME).
+pub fn boottime() -> Duration {
+    let now = clock_gettime(ClockId::Boottime);
+    Duration::new(u64::try_from(now.tv_sec).unwrap_or(0), u32::try_from(now.tv_nsec).unwrap_or(0))
+}
+
+impl Lease {
+    /// One that never runs out: where a dead owner can't be alive, nothing has to be waited for.
+    pub fn forever() -> Self {
+        Self::until(Duration::from_nanos(u64::MAX))
+    }
+
+    /// One that is good until a time of [`boottime`].
+    pub fn until(time: Duration) -> Self {
+        let state = State { until: AtomicU64::new(nanos(time)), steps: AtomicU8::new(0), closed: Notify::new() };
+        Self { state: Arc::new(state) }
+    }
+
+    /// Renews it: it never gets shorter, and what has run out or was closed stays so.
+    pub fn renew(&self, until: Duration) {
+        if !self.has_run_out() {
+            self.state.until.fetch_max(nanos(until), Ordering::AcqRel);
+        }
+    }
+
+    /// Whether the first byte of a mail may be written.
+    pub fn may_begin(&self) -> bool {
+        self.steps() < BEGIN && !self.has_run_out()
+    }
+
+    /// Whether the byte may be written that makes a mail deliverable: the final dot, the end of a request's body.
+    pub fn may_finish(&self) -> bool {
+        self.steps() < FINISH && !self.has_run_out()
+    }
+
+    /// Resolves when [`Lease::close_finish`] is called; running out by the clock is only seen by asking.
+    pub async fn finish_closed(&self) {
+        self.reaches(FINISH).await;
+    }
+
+    /// Resolves when [`Lease::close_reply`] is called.
+    pub async fn reply_closed(&self) {
+        self.reaches(REPLY).await;
+    }
+
+    /// From now on no mail is begun.
+    pub fn close_begin(&self) {
+        self.close(BEGIN);
+    }
+
+    /// From now on no mail is finished either.
+    pub fn close_finish(&self) {
+        self.close(FINISH);
+    }
+
+    /// From now on no reply is awaited either.
+    pub fn close_reply(&self) {
+        self.close(REPLY);
+    }
+
+    fn has_run_out(&self) -> bool {
+        let until = self.state.until.load(Ordering::Acquire);
+        // Those of one machine need no clock.
+        until != u64::MAX && nanos(boottime()) >= until
+    }
+
+    fn steps(&self) -> u8 {
+        self.state.steps.load(Ordering::Acquire)
+    }
+
+    fn close(&self, step: u8) {
+        self.state.steps.fetch_max(step, Ordering::AcqRel);
+        self.state.closed.notify_waiters();
+    }
+
+    async fn reaches(&self, step: u8) {
+        loop {
+            let closed = self.state.closed.notified();
+            if self.steps() >= step {
+                return;
+            }
+            closed.await;
+        }
+    }
+}
+
+/// Leases are equal: they say nothing about the mail.
+impl PartialEq for Lease {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lease_that_has_run_out_can_not_be_renewed() {
+        let lease = Lease::until(boottime());
+        assert!(!lease.may_begin() && !lease.may_finish());
+        lease.renew(boottime() + Duration::from_mins(1));
+        assert!(!lease.may_finish());
+        assert!(Lease::forever().may_finish());
+    }
+
+    #[test]
+    fn renewing_never_makes_it_shorter() {
+        let lease = Lease::until(boottime() + Duration::from_mins(1));
+        lease.renew(boottime());
+        assert!(lease.may_begin());
+    }
+
+    #[tokio::test]
+    async fn it_closes_step_by_step_and_wakes_who_waits() {
+        let lease = Lease::forever();
+        lease.close_begin();
+        assert!(!lease.may_begin() && lease.may_finish());
+        let waiting = tokio::spawn({
+            let lease = lease.clone();
+            async move {
+                lease.finish_closed().await;
+                lease.reply_closed().await;
+            }
+        });
+        lease.close_finish();
+        assert!(!lease.may_finish());
+        lease.close_reply();
+        waiting.await.expect("woken");
+    }
+}

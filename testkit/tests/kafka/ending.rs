@@ -1,0 +1,1 @@
+//! Nothing is left, however the test's process ends.
