@@ -1,18 +1,18 @@
 //! `mailcampaign preview`: one recipient's mail and its attachments as files.
 
 use crate::args::Preview;
-use crate::failure::Failure;
-use crate::opened::Opened;
+use crate::say;
 use campaign::Message;
 use jiff::Timestamp;
 use letter::{Document, RenderError};
-use producer::List;
+use producer::{List, Opened};
+use program::Failure;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Writes the mail for one row, just as its recipient would get it.
 pub(crate) async fn preview(args: &Preview) -> Result<ExitCode, Failure> {
-    let opened = Opened::open(&args.file, None).await?;
+    let opened = Opened::open(&args.file, None).await.map_err(|mistakes| Failure::mistakes(&mistakes))?;
     let message = message_of_row(&opened, args.row)?;
     let unmade = |error: RenderError| Failure::bad_input(format!("row {}: {error}", args.row));
     let letter = opened.letters.render(&message, Timestamp::now()).map_err(unmade)?;
@@ -20,7 +20,7 @@ pub(crate) async fn preview(args: &Preview) -> Result<ExitCode, Failure> {
     let written = write_files(&args.out, args.row, &letter.bytes, &documents)
         .map_err(|error| Failure::bad_input(format!("{}: {error}", args.out.display())))?;
     for path in written {
-        crate::say(&format!("{}\n", path.display()));
+        say(&format!("{}\n", path.display()));
     }
     Ok(ExitCode::SUCCESS)
 }

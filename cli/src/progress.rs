@@ -1,5 +1,6 @@
 //! How a run is getting on: a bar on a terminal, a line every few seconds elsewhere. Always on stderr.
 
+use crate::tell;
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::{Timestamp, tz::TimeZone};
 use std::io::IsTerminal;
@@ -30,7 +31,7 @@ pub(crate) async fn show(mut progress: watch::Receiver<Progress>) {
         } else {
             let line = line(&now);
             if line != last_line {
-                crate::tell(&format!("{:>5} s  {line}", started.elapsed().as_secs()));
+                tell(&format!("{:>5} s  {line}", started.elapsed().as_secs()));
                 last_line = line;
             }
         }
@@ -96,7 +97,8 @@ fn clock(at: Timestamp) -> String {
     at.to_zoned(TimeZone::system()).strftime("%H:%M:%S").to_string()
 }
 
-fn left(seconds: f64) -> String {
+/// `40 s`, `3 min`, `2 h 5 min`
+pub(crate) fn left(seconds: f64) -> String {
     let seconds = Duration::from_secs_f64(seconds.clamp(1.0, 1e7)).as_secs();
     match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
         (0, 0, seconds) => format!("{seconds} s"),

@@ -1,17 +1,20 @@
 //! `mailcampaign resolve`: a person decides about the unknown ones.
 
 use crate::args::Resolve;
-use crate::failure::Failure;
-use crate::opened::Opened;
-use crate::state;
+use crate::say;
+use crate::state::{self, with_journal};
 use jiff::Timestamp;
 use journal::{Command, Journal};
+use program::Failure;
 use std::process::ExitCode;
 
 /// Queues unknown rows again, or gives them up.
 pub(crate) async fn resolve(args: &Resolve) -> Result<ExitCode, Failure> {
-    let opened = Opened::open(&args.which.file, None).await?;
-    let journal = state::open_existing(&state::folder(&args.which, &opened))?;
+    let opened = state::campaign(&args.which).await?;
+    with_journal!(state::open_to_decide(&args.which, &opened).await?, journal => decide(args, &journal).await)
+}
+
+async fn decide<J: Journal>(args: &Resolve, journal: &J) -> Result<ExitCode, Failure> {
     let rows = (!args.row.is_empty()).then(|| args.row.clone());
     let command = if args.resend {
         Command::ResendUnknown { rows }
@@ -20,7 +23,8 @@ pub(crate) async fn resolve(args: &Resolve) -> Result<ExitCode, Failure> {
     };
     let changed = journal.command(command).await?;
     let counts = journal.counts().await?;
-    let what = if args.resend { "queued again; the next `run` sends them" } else { "given up" };
-    crate::say(&format!("{changed} {what}. {} still unknown.\n", counts.unknown));
+    let what =
+        if args.resend { "queued again; the next `run` sends them, or the workers that are at it" } else { "given up" };
+    say(&format!("{changed} {what}. {} still unknown.\n", counts.unknown));
     Ok(ExitCode::SUCCESS)
 }

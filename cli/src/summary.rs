@@ -58,7 +58,7 @@ fn rounded(value: f64) -> f64 {
 }
 
 /// `, 3 invalid, 1 duplicate`: those that are not zero.
-fn listed(counts: &[(&str, u64)]) -> String {
+pub(crate) fn listed(counts: &[(&str, u64)]) -> String {
     let happened = counts.iter().filter(|(_, count)| *count > 0);
     happened.fold(String::new(), |text, (name, count)| format!("{text}, {count} {name}"))
 }

@@ -1,14 +1,15 @@
 //! `mailcampaign validate`: every mistake at once, before anything is sent.
 
 use crate::args::Validate;
-use crate::failure::{BAD_INPUT, Failure};
-use crate::{list, opened};
+use crate::{say, tell};
 use bundle::Inspection;
 use campaign::spec::Recipients;
 use campaign::{Mailbox, Mistake};
 use letter::Letters;
-use producer::preflight::Options;
+use producer::opened::{list_file, read_suppress};
+use producer::preflight::{self, Options};
 use producer::{Input, List, ListFile, Preflight, Suppress};
+use program::{Failure, exit};
 use std::process::ExitCode;
 use std::sync::Arc;
 use worker::Backends;
@@ -26,19 +27,19 @@ pub(crate) async fn validate(args: &Validate) -> Result<ExitCode, Failure> {
         add(&mut mistakes, backends.missing_columns(&preflight.columns));
     }
     for mistake in &mistakes {
-        crate::say(&format!("{mistake}\n"));
+        say(&format!("{mistake}\n"));
     }
     if mistakes.is_empty() {
-        crate::say(&found_good(preflight.as_ref()));
+        say(&found_good(preflight.as_ref()));
         return Ok(ExitCode::SUCCESS);
     }
     let unnamed = preflight.map_or(0, |found| found.tally.invalid.saturating_sub(found.invalid.len() as u64));
     if unnamed > 0 {
-        crate::say(&format!("… and {unnamed} more rows that can't be mailed\n"));
+        say(&format!("… and {unnamed} more rows that can't be mailed\n"));
     }
     let count = mistakes.len() as u64 + unnamed;
-    crate::tell(&format!("{count} {}; nothing was sent", if count == 1 { "mistake" } else { "mistakes" }));
-    Ok(ExitCode::from(BAD_INPUT))
+    tell(&format!("{count} {}; nothing was sent", if count == 1 { "mistake" } else { "mistakes" }));
+    Ok(ExitCode::from(exit::BAD_INPUT))
 }
 
 /// Adds mistakes at places where none is known yet: one mistake often shows twice.
@@ -67,19 +68,19 @@ async fn check_letters_and_list(
     inspection: &Inspection,
     mistakes: &mut Vec<Mistake>,
 ) -> Option<Preflight> {
-    let list = inspection.recipients.as_ref().zip(inspection.list.as_ref().map(opened::list_file));
+    let list = inspection.recipients.as_ref().zip(inspection.list.as_ref().map(list_file));
     let columns = list.as_ref().and_then(|(recipients, file)| columns(file, recipients));
     let message = inspection.message.clone().unwrap_or_default();
     let (letters, found) = Letters::inspect(&message, &inspection.contents, columns.as_deref());
     add(mistakes, found);
     let ((recipients, list), letters) = list.zip(letters)?;
-    let suppress = opened::read_suppress(recipients, &inspection.contents).unwrap_or_else(|found| {
+    let suppress = read_suppress(recipients, &inspection.contents).unwrap_or_else(|found| {
         add(mistakes, found);
         Suppress::default()
     });
     let input = Input { list, recipients: recipients.clone(), suppress, letters: Arc::new(letters) };
-    let options = Options { sample: args.sample, listed: Some(LISTED) };
-    match list::preflight(&Arc::new(input), options).await {
+    let options = Options { sample: args.sample, listed: Some(LISTED), ..Options::default() };
+    match preflight::in_background(&Arc::new(input), options).await {
         Ok(preflight) => {
             add(mistakes, preflight.mistakes.clone());
             mistakes.extend(preflight.invalid.iter().map(|row| Mistake::new(row.place.clone(), row.why.clone())));

@@ -63,7 +63,9 @@ fn open(dir: &Path) -> Result<Embedded, Box<dyn std::error::Error>> {
 
 async fn pin(journal: &Embedded) -> Result<(), Error> {
     let uid = CampaignUid::alone("bench/speed", "", "", None);
-    journal.pin(Pin { uid, contents: std::collections::BTreeMap::new(), destination: "outbox".to_owned(), shards: 1 }).await
+    journal
+        .pin(Pin { uid, contents: std::collections::BTreeMap::new(), destination: "outbox".to_owned(), shards: 1 })
+        .await
 }
 
 async fn publish(journal: &Embedded, rows: u64) -> Result<(), Error> {

@@ -2,7 +2,7 @@
 
 use rustix::time::{ClockId, clock_gettime};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::Notify;
 
@@ -23,6 +23,8 @@ struct State {
     /// Nanoseconds of [`boottime`] until which it is good.
     until: AtomicU64,
     steps: AtomicU8,
+    /// While set, nothing is begun: the owner can't tell anybody what becomes of it.
+    held_up: Option<Arc<AtomicBool>>,
     /// Wakes who waits for the next step.
     closed: Notify,
 }
@@ -41,7 +43,17 @@ impl Lease {
 
     /// One that is good until a time of [`boottime`].
     pub fn until(time: Duration) -> Self {
-        let state = State { until: AtomicU64::new(nanos(time)), steps: AtomicU8::new(0), closed: Notify::new() };
+        Self::new(time, None)
+    }
+
+    /// The same, under which nothing is begun while `held_up` is set.
+    pub(crate) fn until_unless(time: Duration, held_up: Arc<AtomicBool>) -> Self {
+        Self::new(time, Some(held_up))
+    }
+
+    fn new(time: Duration, held_up: Option<Arc<AtomicBool>>) -> Self {
+        let until = AtomicU64::new(nanos(time));
+        let state = State { until, steps: AtomicU8::new(0), held_up, closed: Notify::new() };
         Self { state: Arc::new(state) }
     }
 
@@ -52,9 +64,15 @@ impl Lease {
         }
     }
 
+    /// Whether it is neither closed nor over.
+    pub(crate) fn is_open(&self) -> bool {
+        self.steps() == 0 && !self.has_run_out()
+    }
+
     /// Whether the first byte of a mail may be written.
     pub fn may_begin(&self) -> bool {
-        self.steps() < BEGIN && !self.has_run_out()
+        let held_up = self.state.held_up.as_ref().is_some_and(|held_up| held_up.load(Ordering::Acquire));
+        self.steps() < BEGIN && !held_up && !self.has_run_out()
     }
 
     /// Whether the byte may be written that makes a mail deliverable: the final dot, the end of a request's body.

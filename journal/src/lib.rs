@@ -23,6 +23,7 @@ pub mod embedded;
 mod error;
 pub mod kafka;
 mod lease;
+mod turn;
 mod types;
 
 pub use campaign::spec::OnUnknown;
@@ -109,6 +110,11 @@ pub trait Publisher: Send + 'static {
         entries: Vec<Entry>,
         checkpoint: Checkpoint,
     ) -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// How many rows of ordinary length a chunk had best have.
+    fn chunk(&self) -> usize {
+        1024
+    }
 }
 
 /// Owns part of the campaign (alone: all of it) and takes its messages through claim, send, settle.
@@ -141,6 +147,11 @@ pub trait Worker: Send + 'static {
     /// Claims of former owners that are not yet known to be over: unknown once their lease has certainly run out.
     fn taking_over(&self) -> u64 {
         0
+    }
+
+    /// Whether the campaign is paused, as of the last call.
+    fn paused(&self) -> bool {
+        false
     }
 
     /// Which part of the campaign is this worker's, as of now.

@@ -1,6 +1,6 @@
 //! Which rows become a message: one place for it, so that preflight and publishing agree.
 
-use crate::{Input, dedupe::AddressSet, list::Row};
+use crate::{Input, dedupe::AddressSet, list::Row, size};
 use campaign::{Message, SkipReason};
 
 /// What a row is to become.
@@ -17,13 +17,19 @@ pub(crate) struct Judge<'a> {
     input: &'a Input,
     seen: Option<AddressSet>,
     email_column: String,
+    max_message_bytes: Option<usize>,
 }
 
 impl<'a> Judge<'a> {
-    /// `room` is an empty set; one that was used before has its memory already.
-    pub(crate) fn new(input: &'a Input, email_column: &str, room: AddressSet) -> Self {
+    /// `room` is an empty set; one that was used before has its memory already. No message may be longer in the journal than `max_message_bytes`.
+    pub(crate) fn new(
+        input: &'a Input,
+        email_column: &str,
+        room: AddressSet,
+        max_message_bytes: Option<usize>,
+    ) -> Self {
         let seen = input.recipients.dedupe.then_some(room);
-        Self { input, seen, email_column: email_column.to_owned() }
+        Self { input, seen, email_column: email_column.to_owned(), max_message_bytes }
     }
 
     /// The set of addresses, emptied, for the next judge.
@@ -43,13 +49,17 @@ impl<'a> Judge<'a> {
         if let Some(why) = row.trouble {
             return Verdict::Skip(SkipReason::Invalid { why });
         }
-        let is_duplicate = self.seen.as_mut().is_some_and(|seen| !seen.insert(&recipient));
-        if self.input.suppress.holds(&recipient) {
+        let message = Message { row: row.number, recipient, fields: row.fields };
+        if let Some(why) = self.max_message_bytes.and_then(|limit| size::too_long(&message, limit)) {
+            return Verdict::Skip(SkipReason::Invalid { why });
+        }
+        let is_duplicate = self.seen.as_mut().is_some_and(|seen| !seen.insert(&message.recipient));
+        if self.input.suppress.holds(&message.recipient) {
             return Verdict::Skip(SkipReason::Suppressed);
         }
         if is_duplicate {
             return Verdict::Skip(SkipReason::Duplicate);
         }
-        Verdict::Mail(Message { row: row.number, recipient, fields: row.fields })
+        Verdict::Mail(message)
     }
 }

@@ -7,13 +7,14 @@ use crate::{
     judge::{Judge, Verdict},
     list::{self, List, Places},
 };
-use campaign::{Message, Mistake, SkipReason};
+use campaign::{Message, Mistake, SkipReason, spec::OnInvalidRow};
 use journal::Tally;
 use std::{
     collections::BTreeMap,
     ops::ControlFlow,
     sync::{
         Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
         mpsc::{Receiver, SyncSender, sync_channel},
     },
     thread,
@@ -29,6 +30,8 @@ pub struct Options {
     pub sample: Option<u64>,
     /// How many rows that can't be mailed are listed; the others are counted. None: 100.
     pub listed: Option<usize>,
+    /// No message may be longer than this ([`journal::Journal::max_message_bytes`]).
+    pub max_message_bytes: Option<usize>,
 }
 
 /// What a look at the whole list found.
@@ -72,6 +75,90 @@ pub enum Error {
     /// The caller stopped it.
     #[error("stopped before the whole list was read")]
     Stopped,
+}
+
+/// Why a campaign can't begin with such a list.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// Columns that are used and missing.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Mistakes(Vec<Mistake>),
+    /// A sample is not enough.
+    #[error("only a part of the list was looked at; nothing is sent")]
+    Sample,
+    /// `spec.recipients.onInvalidRow` is `Fail`.
+    #[error(
+        "{rows} rows can't be mailed, and spec.recipients.onInvalidRow is Fail: nothing is sent. Correct them, or set it to Skip"
+    )]
+    InvalidRows {
+        /// How many.
+        rows: u64,
+    },
+    /// Every row is invalid.
+    #[error("no row of the list can be mailed, so nothing is sent; correct the template or the list")]
+    Nobody,
+}
+
+impl Preflight {
+    /// Whether the campaign may begin with this list.
+    pub fn may_begin(&self, on_invalid: OnInvalidRow) -> Result<(), Refused> {
+        self.may_publish(on_invalid)?;
+        if self.tally.invalid > 0 && self.tally.published == 0 { Err(Refused::Nobody) } else { Ok(()) }
+    }
+
+    pub(crate) fn may_publish(&self, on_invalid: OnInvalidRow) -> Result<(), Refused> {
+        if !self.mistakes.is_empty() {
+            return Err(Refused::Mistakes(self.mistakes.clone()));
+        }
+        if !self.is_complete {
+            return Err(Refused::Sample);
+        }
+        if self.tally.invalid > 0 && on_invalid == OnInvalidRow::Fail {
+            return Err(Refused::InvalidRows { rows: self.tally.invalid });
+        }
+        Ok(())
+    }
+
+    /// A line for each row that is listed as invalid, and one for how many more there are.
+    pub fn complaints(&self) -> Vec<String> {
+        let mut lines: Vec<String> = self.invalid.iter().map(|row| format!("{}: {}", row.place, row.why)).collect();
+        let more = self.tally.invalid.saturating_sub(self.invalid.len() as u64);
+        if more > 0 {
+            lines.push(format!("… and {more} more rows that can't be mailed; `validate` and `report` list them"));
+        }
+        lines
+    }
+}
+
+/// Looks at every row on a thread of its own. Dropping the future ends the reading.
+///
+/// # Errors
+/// The list can't be read, with the place.
+pub async fn in_background(input: &Arc<Input>, options: Options) -> Result<Preflight, Mistake> {
+    let unwanted = Arc::new(AtomicBool::new(false));
+    let guard = SetWhenDropped(Arc::clone(&unwanted));
+    let (input, name) = (Arc::clone(input), input.list.display_name.clone());
+    let reading = tokio::task::spawn_blocking(move || {
+        preflight(&input, options, |_| {
+            if unwanted.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })
+    });
+    let result = reading.await;
+    drop(guard);
+    match result {
+        Ok(Ok(preflight)) => Ok(preflight),
+        Ok(Err(Error::List(error))) => Err(error.into()),
+        Ok(Err(stopped @ Error::Stopped)) => Err(Mistake::new(name, stopped.to_string())),
+        Err(panic) => Err(Mistake::new(name, format!("reading it failed: {panic}"))),
+    }
+}
+
+struct SetWhenDropped(Arc<AtomicBool>);
+
+impl Drop for SetWhenDropped {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// Looks at every row. Blocks; `progress` is called every few rows with how many were read, and may stop it.
@@ -133,7 +220,8 @@ impl Reading<'_> {
         places: &Places,
         progress: &mut dyn FnMut(u64) -> ControlFlow<()>,
     ) -> Result<(Tally, bool, AddressSet), Error> {
-        let mut judge = Judge::new(self.input, list.email_column(), AddressSet::default());
+        let limit = self.options.max_message_bytes;
+        let mut judge = Judge::new(self.input, list.email_column(), AddressSet::default(), limit);
         let mut tally = Tally::default();
         let mut batch = Vec::with_capacity(BATCH);
         let is_complete = loop {

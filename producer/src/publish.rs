@@ -1,26 +1,48 @@
 //! Puts every row of the list into the journal, exactly once, whatever crashes in between.
 //!
 //! A chunk of rows and the checkpoint behind it are one transaction. Who goes on after a crash reads the list from its first row again,
-//! to know which addresses were seen, and writes from the checkpoint on.
+//! to know which addresses were seen, and writes from the checkpoint on. So does each of several publishers that share the list: it judges every
+//! row, and writes its own.
 
 use crate::{
-    Input, Preflight,
+    Input, Preflight, Shard,
     judge::{Judge, Verdict},
     list::{self, List},
+    preflight::Refused,
+    size::weight,
 };
-use campaign::{Fields, SkipReason, Skipped, spec::OnInvalidRow};
+use campaign::{SkipReason, Skipped};
 use journal::{Checkpoint, Entry, Publisher};
-use serde_json::Value;
 use std::{
     ops::ControlFlow,
     sync::{Arc, PoisonError},
+    time::Duration,
 };
 use tokio::sync::mpsc;
 
-/// Rows of a chunk, at most.
-const CHUNK: usize = 1024;
-/// Text of a chunk in bytes, about.
-const CHUNK_BYTES: usize = 1024 * 1024;
+/// Text of a row in bytes, on average over a chunk: with longer ones it has fewer rows.
+const ORDINARY: usize = 1024;
+/// Progress is told at least this often, also while rows are read that are not to be written.
+const TELL: Duration = Duration::from_millis(100);
+
+/// Which rows are published, and what is known of them.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Whose rows.
+    pub shard: Shard,
+    /// What the preflight in this process found. None: another one preflighted the list and pinned it; then the letters of this shard are made once
+    /// more as its rows are published, so that those are passed over that can't be made.
+    pub preflight: Option<Arc<Preflight>>,
+    /// No message may be longer than this ([`journal::Journal::max_message_bytes`]).
+    pub max_message_bytes: Option<usize>,
+}
+
+impl Plan {
+    /// The whole list, just preflighted.
+    pub fn whole(preflight: Arc<Preflight>, max_message_bytes: Option<usize>) -> Self {
+        Self { shard: Shard::WHOLE, preflight: Some(preflight), max_message_bytes }
+    }
+}
 
 /// Why the list is not, or not wholly, published.
 #[derive(Debug, thiserror::Error)]
@@ -31,17 +53,9 @@ pub enum Error {
     /// The journal refused.
     #[error(transparent)]
     Journal(#[from] journal::Error),
-    /// `spec.recipients.onInvalidRow` is `Fail`.
-    #[error(
-        "{rows} rows can't be mailed, and spec.recipients.onInvalidRow is Fail: nothing is sent. Correct them, or set it to Skip"
-    )]
-    InvalidRows {
-        /// How many.
-        rows: u64,
-    },
-    /// The preflight found mistakes, or saw a sample only.
-    #[error("the preflight is not clean and whole; nothing is sent")]
-    NotReady,
+    /// The preflight says no.
+    #[error(transparent)]
+    Refused(#[from] Refused),
     /// The list does not have as many rows as in the preflight.
     #[error(
         "{list}: the list changed while it was read: it had {before} rows and now has {now}; run again with --restart"
@@ -59,34 +73,38 @@ pub enum Error {
     Reader(#[from] tokio::task::JoinError),
 }
 
-/// Publishes from the checkpoint on. After each chunk `progress` gets the checkpoint and may stop it; the next publisher goes on there.
+/// Publishes from the checkpoint on. After each chunk, and now and then in between, `progress` gets the checkpoint and may stop it; the next
+/// publisher goes on there.
 ///
 /// Returns the last checkpoint: `done` unless it was stopped.
 pub async fn publish<P: Publisher>(
     publisher: &mut P,
     input: &Arc<Input>,
-    preflight: &Arc<Preflight>,
+    plan: &Plan,
     mut progress: impl FnMut(&Checkpoint) -> ControlFlow<()> + Send,
 ) -> Result<Checkpoint, Error> {
     let start = *publisher.checkpoint();
     if start.done {
         return Ok(start);
     }
-    if !preflight.is_complete || !preflight.mistakes.is_empty() {
-        return Err(Error::NotReady);
-    }
-    if input.recipients.on_invalid_row == OnInvalidRow::Fail && preflight.tally.invalid > 0 {
-        return Err(Error::InvalidRows { rows: preflight.tally.invalid });
+    if let Some(preflight) = &plan.preflight {
+        preflight.may_publish(input.recipients.on_invalid_row)?;
     }
     let (chunks, mut ready) = mpsc::channel(1);
     let reader = {
-        let (input, preflight) = (input.clone(), preflight.clone());
-        tokio::task::spawn_blocking(move || Chunks { input: &input, preflight: &preflight, out: chunks }.read(start))
+        let (input, plan, most) = (input.clone(), plan.clone(), publisher.chunk().max(1));
+        tokio::task::spawn_blocking(move || Chunks { input: &input, plan: &plan, most, out: chunks }.read(start))
     };
     let mut last = start;
-    while let Some((entries, checkpoint)) = ready.recv().await {
-        publisher.publish(entries, checkpoint).await?;
-        last = checkpoint;
+    loop {
+        match tokio::time::timeout(TELL, ready.recv()).await {
+            Ok(Some((entries, checkpoint))) => {
+                publisher.publish(entries, checkpoint).await?;
+                last = checkpoint;
+            }
+            Ok(None) => break,
+            Err(_) => {}
+        }
         if progress(&last).is_break() {
             drop(ready);
             return Ok(last);
@@ -99,23 +117,33 @@ pub async fn publish<P: Publisher>(
 /// Reads the list and cuts it into chunks.
 struct Chunks<'a> {
     input: &'a Input,
-    preflight: &'a Preflight,
+    plan: &'a Plan,
+    /// Rows of a chunk, at most.
+    most: usize,
     out: mpsc::Sender<(Vec<Entry>, Checkpoint)>,
 }
 
 impl Chunks<'_> {
     fn read(&self, start: Checkpoint) -> Result<(), Error> {
         let mut list = List::open(&self.input.list, &self.input.recipients)?;
-        let room = std::mem::take(&mut *self.preflight.room.lock().unwrap_or_else(PoisonError::into_inner));
-        let mut judge = Judge::new(self.input, list.email_column(), room);
+        let room = self.plan.preflight.as_ref().map_or_else(Default::default, |preflight| {
+            std::mem::take(&mut *preflight.room.lock().unwrap_or_else(PoisonError::into_inner))
+        });
+        let mut judge = Judge::new(self.input, list.email_column(), room, self.plan.max_message_bytes);
         let mut checkpoint = start;
-        let (mut entries, mut bytes, mut rows) = (Vec::new(), 0, 0);
+        let (mut entries, mut bytes) = (Vec::new(), 0);
+        let mut rows = Rows::default();
         while let Some(row) = list.next_row()? {
-            rows += 1;
             let number = row.number;
-            let weight = weight(&row.fields);
+            let is_ours = self.plan.shard.owns(number);
+            rows.count(is_ours);
+            let is_to_write = is_ours && number >= start.next_row;
+            let weight = if is_to_write { weight(&row.fields) } else { 0 };
             let verdict = judge.judge(row);
-            if number < start.next_row {
+            if !is_to_write {
+                if self.out.is_closed() {
+                    return Ok(());
+                }
                 continue;
             }
             let entry = self.entry(number, verdict);
@@ -123,14 +151,14 @@ impl Chunks<'_> {
             checkpoint.next_row = number + 1;
             entries.push(entry);
             bytes += weight;
-            if entries.len() == CHUNK || bytes >= CHUNK_BYTES {
+            if entries.len() >= self.most || bytes >= self.most.saturating_mul(ORDINARY) {
                 bytes = 0;
                 if self.out.blocking_send((std::mem::take(&mut entries), checkpoint)).is_err() {
                     return Ok(());
                 }
             }
         }
-        self.account(rows, &checkpoint)?;
+        self.account(&rows, &checkpoint)?;
         checkpoint.done = true;
         // Nobody listens any more only if publishing failed, which is reported there.
         drop(self.out.blocking_send((entries, checkpoint)));
@@ -142,18 +170,17 @@ impl Chunks<'_> {
             Verdict::Skip(reason) => return Entry::Skipped(Skipped { row, reason }),
             Verdict::Mail(message) => message,
         };
-        if self.preflight.unmakeable.contains(row)
-            && let Err(error) = self.input.letters.check(&message)
-        {
+        let may_fail = self.plan.preflight.as_ref().is_none_or(|preflight| preflight.unmakeable.contains(row));
+        if may_fail && let Err(error) = self.input.letters.check(&message) {
             return Entry::Skipped(Skipped { row, reason: SkipReason::Invalid { why: error.to_string() } });
         }
         Entry::Message(message)
     }
 
     /// Rows in are rows accounted for, and as many as the preflight saw.
-    fn account(&self, rows: u64, checkpoint: &Checkpoint) -> Result<(), Error> {
-        let before = self.preflight.tally.total();
-        let now = if rows == before { checkpoint.tally.total() } else { rows };
+    fn account(&self, rows: &Rows, checkpoint: &Checkpoint) -> Result<(), Error> {
+        let seen = self.plan.preflight.as_ref().map_or(rows.all, |preflight| preflight.tally.total());
+        let (before, now) = if rows.all == seen { (rows.ours, checkpoint.tally.total()) } else { (seen, rows.all) };
         if now == before {
             return Ok(());
         }
@@ -161,15 +188,16 @@ impl Chunks<'_> {
     }
 }
 
-/// About how many bytes a row's values hold.
-fn weight(fields: &Fields) -> usize {
-    fn of(value: &Value) -> usize {
-        match value {
-            Value::String(text) => text.len() + 32,
-            Value::Array(values) => values.iter().map(of).sum(),
-            Value::Object(fields) => weight(fields),
-            _ => 32,
-        }
+/// How many rows were read.
+#[derive(Default)]
+struct Rows {
+    all: u64,
+    ours: u64,
+}
+
+impl Rows {
+    fn count(&mut self, is_ours: bool) {
+        self.all += 1;
+        self.ours += u64::from(is_ours);
     }
-    fields.iter().map(|(key, value)| key.len() + of(value)).sum()
 }

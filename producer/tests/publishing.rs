@@ -6,7 +6,8 @@ use campaign::{
 };
 use journal::{Checkpoint, Entry, Publisher};
 use letter::Letters;
-use producer::{Input, ListFile, Suppress, preflight, preflight::Options, publish};
+use producer::preflight::{Options, Refused};
+use producer::{Input, ListFile, Plan, Preflight, Shard, Suppress, preflight, publish};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::{ops::ControlFlow, path::PathBuf, sync::Arc};
@@ -69,12 +70,17 @@ fn on(_: u64) -> ControlFlow<()> {
 }
 
 fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_current_thread().build().expect("a runtime")
+    tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime")
+}
+
+/// The whole list.
+fn plan(found: Preflight) -> Plan {
+    Plan::whole(Arc::new(found), None)
 }
 
 /// Preflights and publishes, through a stop after every `stop`-th chunk; the journal at the end.
 fn run(input: &Arc<Input>, stop: usize) -> Memory {
-    let found = Arc::new(preflight(input, Options::default(), on).expect("a good list"));
+    let found = plan(preflight(input, Options::default(), on).expect("a good list"));
     let mut memory = Memory::default();
     while !memory.checkpoint.done {
         let mut chunks = 0;
@@ -133,8 +139,8 @@ fn a_missing_column_is_one_mistake_and_nothing_is_published() {
     assert_eq!(found.mistakes.len(), 1);
     assert!(found.mistakes[0].to_string().contains("Name"), "{}", found.mistakes[0]);
     let mut memory = Memory::default();
-    let published = runtime().block_on(publish(&mut memory, &input, &Arc::new(found), |_| ControlFlow::Continue(())));
-    assert!(matches!(published, Err(publish::Error::NotReady)) && memory.chunks == 0);
+    let published = runtime().block_on(publish(&mut memory, &input, &plan(found), |_| ControlFlow::Continue(())));
+    assert!(matches!(published, Err(publish::Error::Refused(Refused::Mistakes(_)))) && memory.chunks == 0);
 }
 
 #[test]
@@ -151,7 +157,7 @@ fn a_column_of_ndjson_is_missing_only_if_no_row_has_it() {
 #[test]
 fn with_fail_one_invalid_row_keeps_everything_from_being_published() {
     let input = input(dirty(), json!({"onInvalidRow": "Fail"}), "", "Hello");
-    let found = Arc::new(preflight(&input, Options::default(), on).expect("a good list"));
+    let found = plan(preflight(&input, Options::default(), on).expect("a good list"));
     let mut memory = Memory::default();
     let error =
         runtime().block_on(publish(&mut memory, &input, &found, |_| ControlFlow::Continue(()))).expect_err("refused");
@@ -166,7 +172,7 @@ fn a_sample_is_short_and_not_enough_to_publish() {
     let found = preflight(&input, options, on).expect("a good list");
     assert_eq!((found.tally.total(), found.is_complete), (5, false));
     let mut memory = Memory::default();
-    let published = runtime().block_on(publish(&mut memory, &input, &Arc::new(found), |_| ControlFlow::Continue(())));
+    let published = runtime().block_on(publish(&mut memory, &input, &plan(found), |_| ControlFlow::Continue(())));
     assert!(published.is_err() && memory.chunks == 0);
 }
 
@@ -180,6 +186,27 @@ fn a_preflight_can_be_stopped_and_lists_the_first_invalid_rows_only() {
     let found = preflight(&input, Options { listed: Some(7), ..Options::default() }, on).expect("a good list");
     assert_eq!(found.tally.invalid, 3000);
     assert_eq!(found.invalid.iter().map(|bad| bad.row).collect::<Vec<_>>(), [2, 3, 4, 5, 6, 7, 8]);
+}
+
+#[test]
+fn a_row_too_long_for_the_journal_is_invalid_with_its_size_in_the_preflight_and_in_the_journal() {
+    let text = format!("Email,Note\na@example.org,short\nb@example.org,{}\nb@example.org,short\n", "ü".repeat(600_000));
+    let (_file, list) = written("csv", &text);
+    let input = input(list, json!({}), "", "Hello {{ Note }}");
+    let limit = Some(1_000_000);
+    let found = preflight(&input, Options { max_message_bytes: limit, ..Options::default() }, on).expect("a good list");
+    assert_eq!((found.tally.published, found.tally.invalid, found.tally.duplicate), (2, 1, 0));
+    let why = found.invalid[0].why.clone();
+    assert!(why.starts_with("its message is 1,200,0") && why.contains("takes 1,000,000 at most"), "{why}");
+    let tally = found.tally;
+    for preflight in [Some(Arc::new(found)), None] {
+        let plan = Plan { preflight, ..Plan { shard: Shard::WHOLE, preflight: None, max_message_bytes: limit } };
+        let mut memory = Memory::default();
+        runtime().block_on(publish(&mut memory, &input, &plan, |_| ControlFlow::Continue(()))).expect("published");
+        assert_eq!(memory.checkpoint.tally, tally);
+        let expected = Entry::Skipped(Skipped { row: 3, reason: SkipReason::Invalid { why: why.clone() } });
+        assert_eq!(memory.entries[1], expected);
+    }
 }
 
 fn long_csv(rows: usize) -> String {
@@ -202,7 +229,7 @@ fn a_run_that_is_stopped_after_each_chunk_writes_the_same_as_one_that_is_not() {
 fn a_refused_chunk_ends_publishing_and_the_next_publisher_goes_on_there() {
     let (_file, list) = written("csv", &long_csv(9000));
     let input = input(list, json!({}), "", "Hello");
-    let found = Arc::new(preflight(&input, Options::default(), on).expect("a good list"));
+    let found = plan(preflight(&input, Options::default(), on).expect("a good list"));
     let mut memory = Memory { fails_after: Some(2), ..Memory::default() };
     let go_on = |_: &Checkpoint| ControlFlow::Continue(());
     let error = runtime().block_on(publish(&mut memory, &input, &found, go_on)).expect_err("refused");
@@ -219,13 +246,61 @@ fn a_refused_chunk_ends_publishing_and_the_next_publisher_goes_on_there() {
 fn a_list_that_became_shorter_after_the_preflight_is_never_called_published() {
     let (file, list) = written("csv", &long_csv(5000));
     let input = input(list, json!({}), "", "Hello");
-    let found = Arc::new(preflight(&input, Options::default(), on).expect("a good list"));
+    let found = plan(preflight(&input, Options::default(), on).expect("a good list"));
     std::fs::write(file.path(), long_csv(4000)).expect("written");
     let mut memory = Memory::default();
     let error =
         runtime().block_on(publish(&mut memory, &input, &found, |_| ControlFlow::Continue(()))).expect_err("changed");
     assert!(error.to_string().contains("had 5000 rows and now has 4000"), "{error}");
     assert!(!memory.checkpoint.done);
+}
+
+/// Publishes a shard, with a crash after every `crash`-th chunk: what was not committed is done again.
+fn run_shard(input: &Arc<Input>, plan: &Plan, crash: usize) -> Memory {
+    let mut memory = Memory::default();
+    while !memory.checkpoint.done {
+        memory.fails_after = Some(memory.chunks + crash);
+        let result = runtime().block_on(publish(&mut memory, input, plan, |_| ControlFlow::Continue(())));
+        assert!(result.is_ok() || matches!(result, Err(publish::Error::Journal(journal::Error::Fenced))), "{result:?}");
+    }
+    memory
+}
+
+/// Address and note of some rows.
+type CsvRows = Vec<(String, String)>;
+
+/// A table with some rows at the beginning and some at the end of each stretch of 10,000 rows, and blank ones in between.
+fn with_borders(stretches: &[(CsvRows, CsvRows)]) -> (String, usize) {
+    let (mut text, mut rows) = ("Email,Note\n".to_owned(), 0);
+    for (number, (first, last)) in stretches.iter().enumerate() {
+        // The header is row 1 of the first stretch, row 0 there is none.
+        let blank = 10_000 - first.len() - last.len() - if number == 0 { 2 } else { 0 };
+        let lines = |rows: &[(String, String)]| {
+            rows.iter().flat_map(|(address, note)| [address, ",", note, "\n"]).collect::<String>()
+        };
+        text += &(lines(first) + &"\n".repeat(blank) + &lines(last));
+        rows += first.len() + last.len();
+    }
+    (text, rows)
+}
+
+#[test]
+fn a_shard_that_owns_no_row_is_published_with_none() {
+    let (_file, list) = written("csv", &long_csv(50));
+    let input = input(list, json!({}), "", "Hello");
+    let plan = Plan { shard: Shard::new(3, 4).expect("a shard"), preflight: None, max_message_bytes: None };
+    let memory = run_shard(&input, &plan, 1);
+    assert!(memory.entries.is_empty() && memory.checkpoint.done && memory.checkpoint.tally.total() == 0);
+}
+
+#[test]
+fn publishing_can_be_stopped_while_rows_of_other_shards_are_read() {
+    let (_file, list) = written("csv", &(long_csv(9_000) + &"\n".repeat(3_000_000)));
+    let input = input(list, json!({}), "", "Hello");
+    let plan = Plan { shard: Shard::new(1, 2).expect("a shard"), preflight: None, max_message_bytes: None };
+    let mut memory = Memory::default();
+    let last = runtime().block_on(publish(&mut memory, &input, &plan, |_| ControlFlow::Break(()))).expect("stopped");
+    assert!(!last.done && memory.chunks == 0);
 }
 
 /// A row of the random lists: a value of the address column and one beside it.
@@ -236,6 +311,11 @@ fn any_row() -> impl Strategy<Value = (String, String)> {
         1 => "[a-z@. \"ü,;\n]{0,12}",
     ];
     (address, prop_oneof![Just(String::new()), "\\PC{0,20}", "[\",;\r\n\ta-z]{0,10}"])
+}
+
+/// A row of a list without quotes; few addresses, so that many are duplicates.
+fn a_good_or_bad_row() -> impl Strategy<Value = (String, String)> {
+    ("[a-d]@example\\.(org|com|net)|nobody", "[a-z]{0,2}")
 }
 
 fn quoted(text: &str) -> String {
@@ -288,6 +368,36 @@ proptest! {
         let text = "{\"email\":\"first@example.org\"}\n".to_owned() + &lines.concat();
         let (_file, list) = written("ndjson", &text);
         assert_accounted(&input(list, json!({}), "@example.net", "{{ email }}"), rows.len() + 1)?;
+    }
+
+    #[test]
+    fn shards_together_publish_what_one_publisher_would_whatever_crashes(
+        stretches in prop::collection::vec((prop::collection::vec(a_good_or_bad_row(), 0..6), prop::collection::vec(a_good_or_bad_row(), 0..6)), 1..6),
+        shards in 1_u32..5,
+        crash in 1_usize..3,
+        preflighted in any::<bool>(),
+    ) {
+        let (text, rows) = with_borders(&stretches);
+        prop_assume!(rows > 0);
+        let (_file, list) = written("csv", &text);
+        let input = input(list, json!({}), "@example.net", "Hello {{ Note | default('') }} {{ 7 / (Note | default('x') | length) }}");
+        let found = Arc::new(preflight(&input, Options::default(), on).expect("a good list"));
+        let alone = run(&input, usize::MAX);
+        let mut together: Vec<Entry> = Vec::new();
+        let mut total = 0;
+        for index in 0..shards {
+            // Shard 0 made the preflight, unless it was pinned by an earlier one.
+            let preflight = (preflighted && index == 0).then(|| found.clone());
+            let plan = Plan { shard: Shard::new(index, shards).expect("a shard"), preflight, max_message_bytes: None };
+            let memory = run_shard(&input, &plan, crash);
+            prop_assert!(memory.entries.iter().all(|entry| plan.shard.owns(entry.row())));
+            prop_assert_eq!(memory.checkpoint.tally.total(), memory.entries.len() as u64);
+            total += memory.checkpoint.tally.total();
+            together.extend(memory.entries);
+        }
+        together.sort_by_key(Entry::row);
+        prop_assert_eq!(together, alone.entries);
+        prop_assert_eq!(total, found.tally.total());
     }
 
     #[test]

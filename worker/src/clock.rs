@@ -2,7 +2,6 @@
 
 use crate::pacing::Moment;
 use jiff::Timestamp;
-use std::time::Duration;
 use tokio::time::Instant;
 
 /// Counts from the start of the run; never goes backwards.
@@ -33,8 +32,10 @@ impl Clock {
         today.checked_add(ahead).and_then(|later| later.checked_sub(behind)).unwrap_or(today)
     }
 
-    /// The moment of a time; now, if it has passed.
+    /// The moment of a time; the beginning of the run, if it is earlier.
     pub(crate) fn moment(self, at: Timestamp) -> Moment {
-        self.now().plus(Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or_default())
+        let ahead = at.duration_since(Timestamp::now());
+        let length = ahead.unsigned_abs();
+        if ahead.is_negative() { self.now().minus(length) } else { self.now().plus(length) }
     }
 }

@@ -7,6 +7,8 @@ use crate::{
         choose::{Choice, Pool, Tried},
     },
     clock::Clock,
+    gate::Hold,
+    metrics::Phases,
     outcome::{Attempt, Policy},
 };
 use bytes::Bytes;
@@ -14,7 +16,10 @@ use campaign::{Reply, Settlement};
 use jiff::Timestamp;
 use journal::Claimed;
 use letter::Letters;
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 /// How often a mail that no backend would begin is offered again within one attempt, and how long after. Breakers open long before, unless the
 /// server takes other mails: then it is only busy.
@@ -27,6 +32,7 @@ pub(crate) struct Desk {
     pub(crate) pool: Pool,
     pub(crate) policy: Policy,
     pub(crate) gate: Gate,
+    pub(crate) phases: Phases,
     pub(crate) clock: Clock,
 }
 
@@ -47,9 +53,11 @@ struct Handed {
 impl Desk {
     /// Delivers one mail.
     pub(crate) async fn deliver(&self, claimed: &Claimed) -> Delivered {
-        if !self.gate.may_begin() {
+        let gate = self.gate.with(claimed.lease());
+        if !gate.may_begin() {
             return self.settle(claimed, "", Handed { backend: None, result: Err(Failure::stopped()) });
         }
+        let started = Instant::now();
         let mut letter = match self.letters.render(claimed.message(), Timestamp::now()) {
             Ok(letter) => letter,
             Err(error) => {
@@ -58,14 +66,15 @@ impl Desk {
                 return self.settle(claimed, "", Handed { backend: None, result });
             }
         };
+        self.phases.render.observe(started.elapsed().as_secs_f64());
         let content = Bytes::from(std::mem::take(&mut letter.bytes));
         let mail = Mail { letter: &letter, content: &content, fields: &claimed.message().fields };
-        let handed = self.hand_over(mail).await;
+        let handed = self.hand_over(mail, &gate).await;
         self.settle(claimed, &letter.message_id, handed)
     }
 
     /// Offers a mail to one backend after the other until one takes it, or says something about the mail itself.
-    async fn hand_over(&self, mail: Mail<'_>) -> Handed {
+    async fn hand_over(&self, mail: Mail<'_>, gate: &Gate) -> Handed {
         let mut tried = Tried::default();
         let mut last: Option<Handed> = None;
         let mut rounds = 0;
@@ -73,7 +82,7 @@ impl Desk {
             let Some(choice) = self.pool.choose(&tried, self.clock.now()) else {
                 let failed = last.take().unwrap_or_else(no_backend);
                 let not_begun = failed.kind() == Some(Kind::NotBegun);
-                if !not_begun || tried.is_empty() || rounds == ROUNDS || !self.gate.may_begin() {
+                if !not_begun || tried.is_empty() || rounds == ROUNDS || !gate.may_begin() {
                     return failed;
                 }
                 last = Some(failed);
@@ -83,7 +92,7 @@ impl Desk {
                 continue;
             };
             tried.add(choice.index);
-            let handed = self.offer(choice, mail).await;
+            let handed = self.offer(choice, mail, gate).await;
             if !matches!(handed.kind(), Some(Kind::NotBegun | Kind::Cut)) {
                 return handed;
             }
@@ -95,16 +104,16 @@ impl Desk {
     }
 
     /// Gives a mail to one backend, and tells its breaker how it went.
-    async fn offer(&self, choice: Choice<'_>, mail: Mail<'_>) -> Handed {
+    async fn offer(&self, choice: Choice<'_>, mail: Mail<'_>, gate: &Gate) -> Handed {
         let Choice { member, pass, .. } = choice;
-        let result = member.backend.send(mail, &self.gate).await;
+        let result = member.backend.send(mail, gate).await;
         match &result {
             Err(failure) if failure.backend_failed => {
                 pass.failed(self.clock.now(), &failure.reply, failure.retry_after);
             }
             Err(failure) if matches!(failure.kind, Kind::Stopped | Kind::Unsendable) => drop(pass),
             Err(failure) if failure.kind == Kind::SenderRefused => {
-                self.gate.close_begin();
+                self.gate.hold(Hold::Refused);
                 pass.succeeded();
             }
             Ok(_) | Err(_) => pass.succeeded(),

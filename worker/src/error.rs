@@ -6,6 +6,11 @@ pub enum Error {
     /// The journal failed.
     #[error(transparent)]
     Journal(#[from] journal::Error),
+    /// The journal did not answer within the grace of a stop. What it was asked to write may be written or not.
+    #[error(
+        "the journal did not answer in time; mails that were on their way are unknown if it could not write their results"
+    )]
+    JournalSilent,
 }
 
 impl Error {
@@ -13,6 +18,7 @@ impl Error {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Journal(error) => error.is_transient(),
+            Self::JournalSilent => true,
         }
     }
 }

@@ -1,27 +1,45 @@
-//! What a mail that is being sent may still do: closed step by step when a run stops.
+//! What a mail that is being sent may still do: as long as the run lets it, and as long as its lease is good.
 
+use journal::Lease;
 use std::sync::{
     Arc,
     atomic::{AtomicU8, Ordering},
 };
-use tokio_util::sync::CancellationToken;
+use tokio::sync::Notify;
 
-/// What a mail that is being sent may still do. Cheap to clone; every clone is the same gate. It only ever closes.
+/// What a mail that is being sent may still do. Cheap to clone; every clone is the same gate.
+///
+/// A run's gate closes step by step when the run stops, and never opens again; for a while it may be held, so that nothing is begun. The gate of one
+/// mail ([`Gate::with`]) obeys the mail's lease besides. Whoever writes bytes asks it, and asks it again before the byte that counts.
 #[derive(Debug, Clone, Default)]
 pub struct Gate {
-    closed: Arc<Closed>,
+    run: Arc<Run>,
+    lease: Option<Lease>,
 }
 
 #[derive(Debug, Default)]
-struct Closed {
+struct Run {
     steps: AtomicU8,
-    finish: CancellationToken,
-    reply: CancellationToken,
+    holds: AtomicU8,
+    /// Wakes who waits for a step.
+    changed: Notify,
 }
 
 const BEGIN: u8 = 1;
 const FINISH: u8 = 2;
 const REPLY: u8 = 3;
+
+/// Why nothing is begun for a while.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Hold {
+    /// The sender as such was refused.
+    Refused = 1,
+    /// The campaign is paused.
+    Paused = 2,
+    /// The journal can't be reached: what becomes of a mail could not be written down.
+    Journal = 4,
+}
 
 impl Gate {
     /// A gate that is open.
@@ -29,45 +47,156 @@ impl Gate {
         Self::default()
     }
 
+    /// This gate for one mail, which obeys its lease besides.
+    #[must_use]
+    pub fn with(&self, lease: &Lease) -> Self {
+        Self { run: Arc::clone(&self.run), lease: Some(lease.clone()) }
+    }
+
     /// Whether the first byte of a mail may be written.
     pub fn may_begin(&self) -> bool {
-        self.steps() < BEGIN
+        let run = self.steps() < BEGIN && !self.is_held();
+        run && self.lease.as_ref().is_none_or(Lease::may_begin)
     }
 
     /// Whether the byte may be written that makes a mail deliverable: the final dot, the end of a request's body.
     pub fn may_finish(&self) -> bool {
-        self.steps() < FINISH
+        self.steps() < FINISH && self.lease.as_ref().is_none_or(Lease::may_finish)
     }
 
-    /// Resolves when [`Gate::may_finish`] turns false: what has not got that far is cut off, and was not delivered.
+    /// Resolves when [`Gate::may_finish`] turns false: what has not got that far is cut off, and was not delivered. That a lease ran out by the clock is
+    /// seen when somebody looks ([`Gate::look_again`]).
     pub async fn finish_closed(&self) {
-        self.closed.finish.cancelled().await;
+        loop {
+            let changed = self.run.changed.notified();
+            if !self.may_finish() {
+                return;
+            }
+            match &self.lease {
+                None => changed.await,
+                Some(lease) => tokio::select! {
+                    () = changed => {}
+                    () = lease.finish_closed() => return,
+                },
+            }
+        }
     }
 
-    /// Resolves when replies are no longer awaited: what waits for one is unknown.
+    /// Resolves when replies are no longer awaited: what waits for one is unknown. A lease that ran out by the clock lets a mail wait on: its end was
+    /// written in time.
     pub async fn reply_closed(&self) {
-        self.closed.reply.cancelled().await;
+        loop {
+            let changed = self.run.changed.notified();
+            if self.steps() >= REPLY {
+                return;
+            }
+            match &self.lease {
+                None => changed.await,
+                Some(lease) => tokio::select! {
+                    () = changed => {}
+                    () = lease.reply_closed() => return,
+                },
+            }
+        }
+    }
+
+    /// Lets those who wait look whether their lease has run out.
+    pub fn look_again(&self) {
+        self.run.changed.notify_waiters();
     }
 
     /// From now on no mail is begun.
     pub fn close_begin(&self) {
-        self.closed.steps.fetch_max(BEGIN, Ordering::AcqRel);
+        self.close(BEGIN);
     }
 
     /// From now on no mail is finished either.
     pub fn close_finish(&self) {
-        self.closed.steps.fetch_max(FINISH, Ordering::AcqRel);
-        self.closed.finish.cancel();
+        self.close(FINISH);
     }
 
     /// From now on no reply is awaited either.
     pub fn close_reply(&self) {
-        self.close_finish();
-        self.closed.steps.fetch_max(REPLY, Ordering::AcqRel);
-        self.closed.reply.cancel();
+        self.close(REPLY);
+    }
+
+    /// Until it is let go, no mail is begun.
+    pub(crate) fn hold(&self, why: Hold) {
+        self.run.holds.fetch_or(why as u8, Ordering::AcqRel);
+    }
+
+    /// This reason is over.
+    pub(crate) fn let_go(&self, why: Hold) {
+        self.run.holds.fetch_and(!(why as u8), Ordering::AcqRel);
+    }
+
+    /// Whether it is held.
+    pub(crate) fn is_held(&self) -> bool {
+        self.run.holds.load(Ordering::Acquire) > 0
+    }
+
+    fn close(&self, step: u8) {
+        self.run.steps.fetch_max(step, Ordering::AcqRel);
+        self.run.changed.notify_waiters();
     }
 
     fn steps(&self) -> u8 {
-        self.closed.steps.load(Ordering::Acquire)
+        self.run.steps.load(Ordering::Acquire)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use journal::boottime;
+    use std::time::Duration;
+
+    #[test]
+    fn a_mail_needs_both_the_run_and_its_own_lease() {
+        let (run, lease) = (Gate::open(), Lease::forever());
+        let (mail, other) = (run.with(&lease), run.with(&Lease::forever()));
+        lease.close_begin();
+        assert!(!mail.may_begin() && mail.may_finish() && other.may_begin());
+        lease.close_finish();
+        assert!(!mail.may_finish() && other.may_finish());
+        run.close_finish();
+        assert!(!other.may_begin() && !other.may_finish());
+    }
+
+    #[test]
+    fn it_is_held_as_long_as_there_is_one_reason() {
+        let gate = Gate::open();
+        gate.hold(Hold::Paused);
+        gate.hold(Hold::Journal);
+        gate.let_go(Hold::Paused);
+        assert!(!gate.may_begin() && gate.may_finish());
+        gate.let_go(Hold::Journal);
+        assert!(gate.may_begin());
+    }
+
+    #[tokio::test]
+    async fn who_waits_is_woken_by_the_run_by_the_lease_and_by_a_look_at_a_lease_that_has_run_out() {
+        let (run, lease) = (Gate::open(), Lease::forever());
+        for close in [(|_: &Gate, lease: &Lease| lease.close_reply()) as fn(&Gate, &Lease), |run: &Gate, _: &Lease| {
+            run.close_reply();
+        }] {
+            let mail = run.with(&lease);
+            let waiting = tokio::spawn(async move {
+                mail.finish_closed().await;
+                mail.reply_closed().await;
+            });
+            tokio::task::yield_now().await;
+            close(&run, &lease);
+            waiting.await.expect("woken");
+        }
+        let (run, lease) = (Gate::open(), Lease::until(boottime() + Duration::from_millis(30)));
+        let mail = run.with(&lease);
+        let waiting = tokio::spawn(async move { mail.finish_closed().await });
+        while lease.may_finish() {
+            tokio::task::yield_now().await;
+        }
+        assert!(!waiting.is_finished(), "nobody has looked");
+        run.look_again();
+        waiting.await.expect("woken");
     }
 }

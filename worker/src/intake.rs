@@ -5,7 +5,7 @@
 
 use crate::pacing::{Bucket, Domains, Moment, Slot};
 use campaign::spec::Rate;
-use journal::{Claimed, Queued};
+use journal::{Claimed, Queued, Share};
 use std::{
     collections::{BTreeMap, HashMap},
     time::Duration,
@@ -25,9 +25,12 @@ pub(crate) struct Intake {
     /// Claimed mails by the time from which their domain lets them go; those of one time in the order they came.
     stock: BTreeMap<(Moment, u64), Claimed>,
     came: u64,
+    share: Share,
 }
 
 struct Campaign {
+    /// All workers together.
+    per_second: f64,
     bucket: Bucket,
     /// Claims held ready.
     stock: usize,
@@ -43,17 +46,50 @@ pub(crate) struct Sorted {
 }
 
 impl Intake {
+    /// For a worker that is alone and owns everything.
     pub(crate) fn new(rate: Option<&Rate>, now: Moment) -> Self {
         let campaign = rate.and_then(|rate| rate.per_second).map(|per_second| Campaign {
+            per_second,
             bucket: Bucket::new(per_second, now),
-            stock: whole(per_second * AHEAD.as_secs_f64()).max(1),
+            stock: most_in_stock(per_second),
             next_group: now,
         });
-        Self { campaign, domains: Domains::new(rate), slots: HashMap::new(), stock: BTreeMap::new(), came: 0 }
+        Self {
+            campaign,
+            domains: Domains::new(rate),
+            slots: HashMap::new(),
+            stock: BTreeMap::new(),
+            came: 0,
+            share: Share::WHOLE,
+        }
+    }
+
+    /// The same for a worker that is one of several: it begins with nothing, and its share comes by [`Intake::change_share`].
+    pub(crate) fn without_share(rate: Option<&Rate>, now: Moment) -> Self {
+        let mut new = Self::new(rate, now);
+        new.change_share(Share { owned: 0, of: 1 }, now);
+        new
+    }
+
+    /// From `now` on this is the worker's part of the campaign, and of each rate.
+    pub(crate) fn change_share(&mut self, share: Share, now: Moment) {
+        if share == self.share {
+            return;
+        }
+        self.share = share;
+        if let Some(campaign) = &mut self.campaign {
+            let ours = campaign.per_second * share.fraction();
+            campaign.bucket.change(ours, now);
+            campaign.stock = most_in_stock(ours);
+        }
+        self.domains.change_share(share.fraction(), now);
     }
 
     /// How many mails to claim, with `sending` on their way and `most` allowed in all.
     pub(crate) fn wanted(&self, sending: usize, most: usize) -> usize {
+        if self.share.owned == 0 {
+            return 0;
+        }
         let free = most.saturating_sub(sending + self.stock.len());
         match &self.campaign {
             Some(campaign) => free.min(campaign.stock.saturating_sub(self.stock.len())),
@@ -122,6 +158,11 @@ impl Intake {
         Some(campaign.map_or(*from, |at| at.max(*from)))
     }
 
+    /// Takes out what was claimed and may not go any more: its lease is over.
+    pub(crate) fn take_lapsed(&mut self) -> Vec<Claimed> {
+        self.stock.extract_if(.., |_, mail| !mail.lease().may_begin()).map(|(_, mail)| mail).collect()
+    }
+
     /// Takes out everything that was claimed and has not gone.
     pub(crate) fn drain(&mut self) -> Vec<Claimed> {
         std::mem::take(&mut self.stock).into_values().collect()
@@ -131,6 +172,10 @@ impl Intake {
     pub(crate) fn held(&self) -> usize {
         self.stock.len()
     }
+}
+
+fn most_in_stock(per_second: f64) -> usize {
+    whole(per_second * AHEAD.as_secs_f64()).max(1)
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates, which is what is wanted")]
@@ -235,5 +280,62 @@ mod tests {
         assert_eq!((sorted.claims.len(), sorted.paced.len()), (51, 49));
         let due: Vec<_> = sorted.paced.iter().map(|(_, due)| due.0).collect();
         assert!(due.windows(2).all(|pair| pair[1] - pair[0] == SECOND), "{due:?}");
+    }
+
+    #[tokio::test]
+    async fn two_workers_keep_the_campaigns_rate_together_while_their_shares_change() {
+        let (_folder, mut worker) = worker(4_000).await;
+        let rate = per_second(200.0);
+        let mut intakes = [Intake::new(Some(&rate), Moment(0)), Intake::without_share(Some(&rate), Moment(0))];
+        let (mut now, mut gone) = (Moment(0), Vec::new());
+        // The part of the first by time, in 100 ms: there and back, in large and in small steps.
+        let parts = [4_u32, 4, 2, 2, 2, 0, 0, 4, 3, 1, 1, 0, 4];
+        for tick in 0..100 {
+            let first = parts[tick / 3 % parts.len()];
+            let mut shares = [first, 4 - first]
+                .map(|owned| Share { owned, of: 4 })
+                .into_iter()
+                .zip(&mut intakes)
+                .collect::<Vec<_>>();
+            // Who loses, loses first.
+            shares.sort_by_key(|(share, intake)| share.owned > intake.share.owned);
+            for (share, intake) in shares {
+                intake.change_share(share, now);
+                if share.owned == 0 {
+                    assert_eq!(intake.wanted(0, 1000), 0);
+                }
+            }
+            for intake in &mut intakes {
+                let queued = worker.take(intake.wanted(0, 10_000), Timestamp::UNIX_EPOCH).await.expect("taken");
+                let mut sorted = Sorted::default();
+                intake.sort(queued, now, &mut sorted);
+                let tick = Tick { claims: sorted.claims, at: Timestamp::UNIX_EPOCH, ..Tick::default() };
+                let claimed = worker.commit(tick).await.expect("committed");
+                gone.extend(intake.accept(claimed, now).iter().map(|_| now));
+            }
+            let end = now.plus(Duration::from_millis(100));
+            while now < end {
+                now = now.plus(Duration::from_millis(2));
+                for intake in &mut intakes {
+                    gone.extend(intake.release(now).iter().map(|_| now));
+                }
+            }
+        }
+        let most = most_in(SECOND, &gone);
+        assert!(most <= 213, "{most} in one second");
+        assert!(gone.len() >= 1_500, "{} in ten seconds", gone.len());
+    }
+
+    #[tokio::test]
+    async fn what_was_claimed_and_whose_lease_is_closed_is_taken_back_and_the_rest_stays() {
+        let (_folder, mut worker) = worker(20).await;
+        let mut intake = Intake::new(Some(&per_second(10.0)), Moment(0));
+        let queued = worker.take(5, Timestamp::UNIX_EPOCH).await.expect("taken");
+        let claimed = worker.commit(Tick { claims: queued, ..Tick::default() }).await.expect("committed");
+        claimed[3].lease().close_begin();
+        let row = claimed[3].message().row;
+        assert_eq!(intake.accept(claimed, Moment(0)).len(), 1);
+        let lapsed: Vec<_> = intake.take_lapsed().iter().map(|mail| mail.message().row).collect();
+        assert_eq!((lapsed, intake.held()), (vec![row], 3));
     }
 }

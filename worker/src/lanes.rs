@@ -75,6 +75,13 @@ impl Lanes {
         back
     }
 
+    /// Takes back those that no lane has begun and that may not be begun any more: their lease is over.
+    pub(crate) fn take_lapsed(&mut self) -> Vec<Claimed> {
+        let (still, lapsed): (Vec<_>, Vec<_>) = self.take_back().into_iter().partition(|mail| mail.lease().may_begin());
+        self.give(still);
+        lapsed
+    }
+
     /// Mails on their way: given, and not yet taken as finished.
     pub(crate) fn sending(&self) -> usize {
         self.sending

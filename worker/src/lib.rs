@@ -2,7 +2,8 @@
 //!
 //! [`run`] is the whole of it: claim mails in the journal, make each letter, hand it to a backend, settle what became of it. Around that stand the rate
 //! ([`pacing`]), retries ([`outcome`]), circuit breakers and failover ([`backend`]), the guard that stops a blocked sender ([`guard`]), and an orderly
-//! stop ([`Stop`]). It never sends a mail whose claim is not committed, and it never prints: progress goes out as values.
+//! stop ([`Stop`]). It never sends a mail whose claim is not committed, or whose lease is over, and it never prints: progress goes out as values.
+//! [`serve`] is what the program `mailcampaign-worker` does.
 
 pub mod backend;
 mod clock;
@@ -13,18 +14,24 @@ mod gate;
 pub mod guard;
 mod intake;
 mod lanes;
+pub mod metrics;
+mod opened;
 mod options;
 pub mod outcome;
 pub mod pacing;
 mod progress;
 mod run;
+mod serve;
 pub mod smtp;
 mod stop;
 
 pub use backend::Backends;
 pub use error::Error;
 pub use gate::Gate;
-pub use options::{Grace, Options};
+pub use metrics::Metrics;
+pub use opened::Opened;
+pub use options::{Grace, Options, Until};
 pub use progress::{Progress, Trouble};
 pub use run::{Ended, Finished, run};
+pub use serve::serve;
 pub use stop::{Stop, StopLevel};

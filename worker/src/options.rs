@@ -1,6 +1,8 @@
 //! How a run is to behave.
 
+use crate::Metrics;
 use campaign::spec::{Delivery, OnUnknown, Rate, Retry};
+use program::health::Health;
 use std::time::Duration;
 
 /// How a run is to behave: `spec.delivery` without its backends.
@@ -16,6 +18,23 @@ pub struct Options {
     pub on_unknown: OnUnknown,
     /// How long an orderly stop waits.
     pub grace: Grace,
+    /// When it ends by itself.
+    pub until: Until,
+    /// What is counted and measured.
+    pub metrics: Metrics,
+    /// Where it says that it moves, and whether it can do its work.
+    pub health: Health,
+}
+
+/// When a run ends by itself.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Until {
+    /// When everything has its outcome; and when nothing can go on: the campaign is paused, no backend can be used, the journal fails.
+    #[default]
+    Done,
+    /// Never, as one of several workers: what can't go on now waits for better times, and what is done for more to do. A journal that can't be
+    /// reached is tried again; one that fails for good ends the run all the same.
+    Stopped,
 }
 
 impl From<&Delivery> for Options {
@@ -26,6 +45,9 @@ impl From<&Delivery> for Options {
             max_in_flight: delivery.max_in_flight,
             on_unknown: delivery.on_unknown,
             grace: Grace::default(),
+            until: Until::default(),
+            metrics: Metrics::default(),
+            health: Health::default(),
         }
     }
 }
@@ -37,11 +59,39 @@ pub struct Grace {
     pub final_dot: Duration,
     /// The reply is awaited for this long; after it the mail is unknown.
     pub reply: Duration,
+    /// The journal is waited for this long; after it the run ends with what could be written.
+    pub settle: Duration,
+}
+
+impl Grace {
+    /// Everything within `all`, with some time left to leave the journal: 3 s to the final dot and 3 s after the last reply, or a fifth each if
+    /// that is less.
+    pub fn within(all: Duration) -> Self {
+        let part = (all / 5).min(Duration::from_secs(3));
+        Self { final_dot: part, reply: all.saturating_sub(part), settle: all.saturating_sub(part / 3) }
+    }
 }
 
 impl Default for Grace {
     /// 3 s to the final dot; 9 s to the reply, so that all is settled within 10 s on a busy machine too.
     fn default() -> Self {
-        Self { final_dot: Duration::from_secs(3), reply: Duration::from_secs(9) }
+        let seconds = Duration::from_secs;
+        Self { final_dot: seconds(3), reply: seconds(9), settle: seconds(10) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_grace_is_parted_so_that_the_last_commit_is_within_it_and_a_small_one_in_proportion() {
+        for (all, final_dot, reply, settle) in
+            [(15_000, 3_000, 12_000, 14_000), (60_000, 3_000, 57_000, 59_000), (1_500, 300, 1_200, 1_400)]
+        {
+            let millis = Duration::from_millis;
+            let expected = Grace { final_dot: millis(final_dot), reply: millis(reply), settle: millis(settle) };
+            assert_eq!(Grace::within(millis(all)), expected);
+        }
     }
 }

@@ -39,6 +39,9 @@ const TOLERANCE: Duration = Duration::from_millis(50);
 const LOWEST_WITH_TOLERANCE: f64 = 2.0;
 
 /// A rate: in any time span of `t` seconds it gives at most `rate × (t + 0.05) + 1` tokens, and at most `rate × t`, rounded up, below 2 a second.
+///
+/// It may change at any time. A bucket that grows keeps its tokens and gets none for what it has gained; one that shrinks gives up those of what it has
+/// lost. So buckets that pass parts of one rate among each other never give more than that rate together, but for one token each.
 #[derive(Debug, Clone)]
 pub struct Bucket {
     interval: u64,
@@ -50,10 +53,33 @@ pub struct Bucket {
 impl Bucket {
     /// A bucket that holds one token at `now` and gives `per_second` of them; a rate of zero or less gives one a day.
     pub fn new(per_second: f64, now: Moment) -> Self {
-        let per_second = per_second.max(1.0 / 86_400.0);
-        let interval = Duration::from_secs_f64(1.0 / per_second).max(Duration::from_nanos(1));
-        let tolerance = if per_second < LOWEST_WITH_TOLERANCE { Duration::ZERO } else { TOLERANCE };
-        Self { interval: nanos(interval), tolerance, next: now }
+        let (interval, tolerance) = even(per_second);
+        Self { interval, tolerance, next: now }
+    }
+
+    /// The same, but without any token at `now`.
+    pub fn empty(per_second: f64, now: Moment) -> Self {
+        let (interval, tolerance) = even(per_second);
+        Self { interval, tolerance, next: Moment(now.plus(tolerance).0.saturating_add(interval)) }
+    }
+
+    /// Changes the rate from `now` on.
+    pub fn change(&mut self, per_second: f64, now: Moment) {
+        let (interval, tolerance) = even(per_second);
+        let tokens = self.tokens(now);
+        let kept =
+            if interval > self.interval { tokens * (self.interval as f64 / interval as f64).min(1.0) } else { tokens };
+        // What was taken in advance stays taken.
+        let kept = if tokens < 0.0 { tokens } else { kept };
+        let full = now.plus(tolerance).0.saturating_add(interval) as f64;
+        (self.interval, self.tolerance) = (interval, tolerance);
+        self.next = moment(full - kept * interval as f64);
+    }
+
+    /// Tokens that may be used at `now`; negative: so many were taken in advance.
+    fn tokens(&self, now: Moment) -> f64 {
+        let next = self.next.max(now).0 as f64;
+        (now.plus(self.tolerance).0 as f64 + self.interval as f64 - next) / self.interval as f64
     }
 
     /// When the next token may be taken: `now`, or later.
@@ -72,6 +98,19 @@ impl Bucket {
     pub fn interval(&self) -> Duration {
         Duration::from_nanos(self.interval)
     }
+}
+
+/// The distance between two tokens in nanoseconds, and what may be caught up on.
+fn even(per_second: f64) -> (u64, Duration) {
+    let per_second = per_second.max(1.0 / 86_400.0);
+    let interval = Duration::from_secs_f64(1.0 / per_second).max(Duration::from_nanos(1));
+    let tolerance = if per_second < LOWEST_WITH_TOLERANCE { Duration::ZERO } else { TOLERANCE };
+    (nanos(interval), tolerance)
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates, which is what is wanted")]
+fn moment(nanos: f64) -> Moment {
+    Moment(nanos as u64)
 }
 
 /// How far ahead of its time a mail to a limited domain is claimed.
@@ -100,6 +139,10 @@ pub struct Domains {
     named: HashMap<String, f64>,
     met: HashMap<String, Domain>,
     forget_at: usize,
+    /// Which part of each rate is ours.
+    share: f64,
+    /// When it last grew: no bucket has held a token of ours before.
+    grew: Option<Moment>,
 }
 
 #[derive(Debug)]
@@ -110,7 +153,7 @@ struct Domain {
 }
 
 impl Domains {
-    /// Those of a campaign.
+    /// Those of a campaign, all ours.
     pub fn new(rate: Option<&Rate>) -> Self {
         let per_domain = rate.and_then(|rate| rate.per_domain.as_ref());
         let named = per_domain.map(|limits| limits.domains.iter().map(|(name, rate)| (ascii(name), *rate)).collect());
@@ -119,6 +162,21 @@ impl Domains {
             named: named.unwrap_or_default(),
             met: HashMap::new(),
             forget_at: REMEMBERED,
+            share: 1.0,
+            grew: None,
+        }
+    }
+
+    /// From `now` on this part of each rate is ours (0 to 1).
+    pub fn change_share(&mut self, share: f64, now: Moment) {
+        if share > self.share {
+            self.grew = Some(now);
+        }
+        self.share = share;
+        for (name, domain) in &mut self.met {
+            if let Some(rate) = self.named.get(name).copied().or(self.default) {
+                domain.bucket.change(rate * share, now);
+            }
         }
     }
 
@@ -132,7 +190,10 @@ impl Domains {
         }
         let Some(rate) = self.named.get(domain).copied().or(self.default) else { return Slot::At(now) };
         self.forget_idle(now);
-        let mut new = Domain { bucket: Bucket::new(rate, now), tail: now };
+        let rate = rate * self.share;
+        // Who had the domain before may have used what it had.
+        let bucket = self.grew.map_or_else(|| Bucket::new(rate, now), |grew| Bucket::empty(rate, grew));
+        let mut new = Domain { bucket, tail: now };
         let slot = new.slot(now);
         self.met.insert(domain.to_owned(), new);
         slot
@@ -307,5 +368,115 @@ mod tests {
             domains.slot(&format!("d{number}.test"), Moment(number * 1_000_000));
         }
         assert!(domains.met.len() <= 2 * REMEMBERED, "{}", domains.met.len());
+    }
+
+    /// Two workers that pass parts of a campaign among each other: at each change one gives up before the other gains, as with partitions.
+    fn shares(steps: &[(u64, u32)]) -> Vec<(Moment, [u32; 2])> {
+        let mut at = 0;
+        let moments = steps.iter().map(|(after, first)| {
+            at += after;
+            (Moment(at), [*first, OF - first])
+        });
+        moments.collect()
+    }
+
+    const OF: u32 = 4;
+
+    /// When tokens were taken from the two buckets, which are never left any; the earliest first.
+    fn passed_around(rate: f64, shares: &[(Moment, [u32; 2])], end: Moment) -> Vec<Moment> {
+        let part = |owned: u32| rate * f64::from(owned) / f64::from(OF);
+        let mut buckets = [Bucket::new(rate, Moment(0)), Bucket::empty(0.0, Moment(0))];
+        let (mut owned, mut now, mut times) = ([OF, 0], Moment(0), Vec::new());
+        let ends = shares.iter().map(|(at, wanted)| (*at, Some(*wanted))).chain([(end, None)]);
+        for (until, wanted) in ends {
+            loop {
+                let next = buckets.iter().zip(owned).filter(|(_, owned)| *owned > 0);
+                let Some(next) = next.map(|(bucket, _)| bucket.earliest(now)).min().filter(|next| *next < until) else {
+                    break;
+                };
+                now = now.max(next);
+                for (bucket, _) in buckets.iter_mut().zip(owned).filter(|(_, owned)| *owned > 0) {
+                    while bucket.earliest(now) <= now {
+                        times.push(bucket.take(now));
+                    }
+                }
+            }
+            now = now.max(until);
+            let Some(wanted) = wanted else { break };
+            for grows in [false, true] {
+                for (index, bucket) in
+                    buckets.iter_mut().enumerate().filter(|(index, _)| (wanted[*index] > owned[*index]) == grows)
+                {
+                    bucket.change(part(wanted[index]), now);
+                }
+            }
+            owned = wanted;
+        }
+        times
+    }
+
+    proptest! {
+        #[test]
+        fn workers_that_pass_shares_around_keep_the_rate_together_and_use_it(
+            rate in prop_oneof![1.0..20.0_f64, 20.0..2_000.0_f64],
+            steps in proptest::collection::vec((0_u64..1_500_000_000, 0_u32..=OF), 1..30),
+        ) {
+            let end = Moment(20 * SECOND);
+            let shares: Vec<_> = shares(&steps).into_iter().filter(|(at, _)| *at < end).collect();
+            let times = passed_around(rate, &shares, end);
+            for (from, start) in times.iter().enumerate() {
+                let second = times[from..].iter().take_while(|time| time.0 < start.0 + SECOND).count();
+                // One token for each worker, and one for the edges of the second.
+                prop_assert!(second as f64 <= rate * 1.05 + 3.0, "{second} in one second at {rate}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_share_that_is_gained_brings_no_token_and_one_that_is_lost_takes_its_own_along() {
+        let idle = Moment(60 * SECOND);
+        let burst = |bucket: &mut Bucket| {
+            std::iter::from_fn(|| (bucket.earliest(idle) <= idle).then(|| bucket.take(idle))).count()
+        };
+        let full = Bucket::new(1000.0, Moment(0));
+        let count = |change: &dyn Fn(&mut Bucket)| {
+            let mut bucket = full.clone();
+            change(&mut bucket);
+            burst(&mut bucket)
+        };
+        assert_eq!(count(&|_| ()), 51);
+        assert_eq!(count(&|bucket| bucket.change(4000.0, idle)), 51);
+        assert_eq!(count(&|bucket| bucket.change(500.0, idle)), 25);
+        assert_eq!(count(&|bucket| bucket.change(0.0, idle)), 0);
+        assert_eq!(count(&|bucket| (bucket.change(0.0, idle), bucket.change(1000.0, idle)).1), 0);
+        assert_eq!(burst(&mut Bucket::empty(1000.0, idle)), 0);
+    }
+
+    #[test]
+    fn a_share_that_stays_gives_its_part_of_the_rate() {
+        let mut bucket = Bucket::empty(0.0, Moment(0));
+        bucket.change(25.0, Moment(SECOND));
+        let mut times = Vec::new();
+        while bucket.earliest(Moment(0)) < Moment(11 * SECOND) {
+            let now = bucket.earliest(Moment(SECOND));
+            times.push(bucket.take(now));
+        }
+        assert!((249..=252).contains(&times.len()), "{}", times.len());
+        // At a rate of zero it has gained the day's part of a token.
+        assert!(times[0] >= Moment(SECOND + SECOND / 25 - SECOND / 1000), "{:?}", times[0]);
+    }
+
+    #[test]
+    fn a_domain_that_another_had_before_starts_without_a_token_however_late_it_is_met() {
+        let mut domains = limits(Some(2.0), &[]);
+        domains.change_share(0.0, Moment(0));
+        domains.change_share(0.5, Moment(10 * SECOND));
+        assert!(matches!(domains.slot("example.com", Moment(10 * SECOND + 1)), Slot::NotBefore(_)));
+        assert_eq!(domains.slot("example.net", Moment(11 * SECOND)), Slot::At(Moment(11 * SECOND)));
+        assert!(matches!(domains.slot("example.net", Moment(11 * SECOND + 1)), Slot::NotBefore(_)));
+        // What it has when it grows again is all it has.
+        domains.change_share(1.0, Moment(60 * SECOND));
+        assert_eq!(domains.slot("example.net", Moment(60 * SECOND)), Slot::At(Moment(60 * SECOND)));
+        assert!(matches!(domains.slot("example.net", Moment(60 * SECOND)), Slot::NotBefore(_)));
     }
 }

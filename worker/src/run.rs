@@ -1,38 +1,28 @@
 //! The tick loop: settle what was finished, claim what may go, send only what is claimed.
 
+mod floor;
+mod link;
+mod telling;
 mod waiting;
 
 use crate::{
-    Backends, Error, Gate, Options, Progress, Stop, StopLevel,
-    backend::choose::{Availability, Pool},
-    clock::Clock,
-    deliver::{Delivered, Desk},
-    ending::{Ending, StopRequest},
-    guard::Guard,
-    intake::{Intake, Sorted},
-    lanes::Lanes,
-    outcome::Policy,
-    pacing::Moment,
-    progress::{Meter, Trouble},
+    Backends, Error, Options, Progress, Stop, Until, backend::choose::Availability, deliver::Delivered, ending::Ending,
+    gate::Hold, guard::Guard, intake::Sorted, pacing::Moment, progress::Meter,
 };
 use campaign::{Counts, Outcome, Settlement};
+use floor::Floor;
 use jiff::Timestamp;
 use journal::{Claimed, Tick};
 use letter::Letters;
+use link::Call;
 use std::{sync::Arc, time::Duration};
 use tokio::sync::watch;
+use waiting::Poll;
 
-/// Longest time between two looks at what was finished.
-const TICK: Duration = Duration::from_millis(100);
-/// Shortest time between two ticks that only settle a few.
-const SHORT_TICK: Duration = Duration::from_millis(20);
 /// Rows looked at in one tick, at most, in search of some that may go.
 const MOST_LOOKED_AT: usize = 10_000;
-/// How often the journal is asked for new rows when it had none: soon at first, less and less often.
-const POLL: std::ops::Range<Duration> = Duration::from_millis(5)..Duration::from_millis(200);
-/// When the journal can't be written: time between two tries to settle, and how many there are once nothing is on its way.
-const SETTLE_AGAIN: Duration = Duration::from_millis(500);
-const SETTLE_TRIES: u32 = 10;
+/// Who has claims commits at least this often, though nothing was finished: it renews their leases.
+const RENEW: Duration = Duration::from_secs(3);
 
 /// What a run came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,8 +46,8 @@ pub enum Ended {
     NoBackend(String),
 }
 
-/// Sends what is in the journal until it is exhausted, the run is stopped, the sender turns out to be blocked, or no backend can be used.
-/// Publishing may go on at the same time. Progress is sent at most ten times a second, and once at the end.
+/// Sends what is in the journal until it is stopped; with [`Until::Done`] also until the journal is exhausted, the sender turns out to be blocked, or no
+/// backend can be used. Publishing may go on at the same time. Progress is sent at most ten times a second, and once at the end.
 ///
 /// # Errors
 /// The journal failed. Mails that were on their way are unknown to it if it could not be written any more.
@@ -69,12 +59,13 @@ pub async fn run<W: journal::Worker>(
     stop: Stop,
     progress: watch::Sender<Progress>,
 ) -> Result<Finished, Error> {
-    let mut run = Run::new(worker, letters, backends, options, stop, progress);
+    let floor = Floor::new(letters, backends, &options, stop, worker.share());
+    let mut run = Run::new(worker, floor, options, progress);
     loop {
-        run.heed_stop();
-        let batch = run.next_batch().await;
-        let claimed = run.commit(batch).await?;
-        run.send(claimed);
+        run.heed();
+        run.fill_batch().await?;
+        let claimed = run.commit().await?;
+        run.floor.accept(claimed);
         run.report();
         if let Some(finished) = run.finished()? {
             run.say_goodbye().await;
@@ -86,314 +77,295 @@ pub async fn run<W: journal::Worker>(
 
 struct Run<W> {
     worker: W,
-    desk: Arc<Desk>,
-    lanes: Lanes,
-    intake: Intake,
+    floor: Floor,
     guard: Guard,
-    stop: Stop,
     options: Options,
     meter: Meter,
     /// Settlements that are not in the journal yet.
     unsettled: Vec<Settlement>,
+    batch: Batch,
     /// Why the run is about to end; nothing is claimed any more.
     ending: Option<Ending>,
-    stopped: Option<StopRequest>,
+    /// The campaign is paused, or is about to be.
+    paused: bool,
+    /// That no backend can be used was said.
+    said_no_backend: bool,
     poll: Poll,
     last_tick: Moment,
+    last_commit: Moment,
 }
 
-/// When to ask the journal for rows again.
-struct Poll {
-    next: Moment,
-    pause: Duration,
-}
-
-/// What one tick commits.
+/// What the next tick writes besides what was finished. Kept when the journal could not be reached.
+#[derive(Default)]
 struct Batch {
     sorted: Sorted,
     pause: Option<String>,
 }
 
+impl Batch {
+    fn is_empty(&self) -> bool {
+        self.sorted.claims.is_empty() && self.sorted.paced.is_empty() && self.pause.is_none()
+    }
+}
+
 impl<W: journal::Worker> Run<W> {
-    fn new(
-        worker: W,
-        letters: Arc<Letters>,
-        backends: Backends,
-        options: Options,
-        stop: Stop,
-        progress: watch::Sender<Progress>,
-    ) -> Self {
-        let clock = Clock::start();
-        let desk = Arc::new(Desk {
-            letters,
-            pool: Pool::new(backends, &options.retry),
-            policy: Policy { retry: options.retry, on_unknown: options.on_unknown },
-            gate: Gate::open(),
-            clock,
-        });
+    fn new(worker: W, floor: Floor, options: Options, progress: watch::Sender<Progress>) -> Self {
         Self {
-            lanes: Lanes::open(&desk, most_in_flight(&options)),
-            intake: Intake::new(options.rate.as_ref(), clock.now()),
+            worker,
+            floor,
             guard: Guard::default(),
+            poll: Poll::new(options.until),
+            options,
             meter: Meter::new(progress),
             unsettled: Vec::new(),
+            batch: Batch::default(),
             ending: None,
-            stopped: None,
-            poll: Poll { next: Moment(0), pause: POLL.start },
+            paused: false,
+            said_no_backend: false,
             last_tick: Moment(0),
-            worker,
-            desk,
-            stop,
-            options,
+            last_commit: Moment(0),
         }
     }
 
     fn now(&self) -> Moment {
-        self.desk.clock.now()
+        self.floor.now()
     }
 
-    /// Closes the gate step by step once a stop is asked for.
-    fn heed_stop(&mut self) {
-        let (level, now) = (self.stop.level(), self.now());
-        if level == StopLevel::Running {
-            return;
+    /// Whether it is one of several workers, and ends when it is told to.
+    fn stays(&self) -> bool {
+        self.options.until == Until::Stopped
+    }
+
+    /// Follows what others decide: a stop, a pause, this worker's share.
+    fn heed(&mut self) {
+        if self.floor.heed() {
+            let now = self.now();
+            self.floor.link.hurry(now);
+            self.options.health.ready().wait_for("stopping");
+            self.end(Ending::As(Ended::Stopped));
         }
-        let since = self.stopped.map_or(now, |stopped| stopped.since);
-        let raised = self.stopped.filter(|stopped| stopped.level == level).map_or(now, |stopped| stopped.raised);
-        self.stopped = Some(StopRequest { level, since, raised });
-        self.end(Ending::As(Ended::Stopped));
-        let waited = now.since(since);
-        if waited >= self.options.grace.final_dot {
-            self.desk.gate.close_finish();
-        }
-        if waited >= self.options.grace.reply || level == StopLevel::Now {
-            self.desk.gate.close_reply();
+        self.heed_pause();
+        let now = self.now();
+        self.floor.intake.change_share(self.worker.share(), now);
+    }
+
+    /// Begins nothing while the campaign is paused, and goes on when it is resumed.
+    fn heed_pause(&mut self) {
+        let (is, was) = (self.worker.paused(), self.paused);
+        let gate = &self.floor.desk.gate;
+        if is && !self.stays() {
+            self.end(Ending::As(Ended::Paused("the campaign is paused".to_owned())));
+        } else if is && !was {
+            tracing::warn!("the campaign is paused; nothing is begun until it is resumed");
+            gate.hold(Hold::Paused);
+            self.paused = true;
+        } else if !is && was && self.batch.pause.is_none() {
+            tracing::info!("the campaign is resumed");
+            gate.let_go(Hold::Paused);
+            gate.let_go(Hold::Refused);
+            self.guard = Guard::default();
+            self.paused = false;
         }
     }
 
     /// From now on nothing is begun; the first reason stays, but for a journal that fails.
     fn end(&mut self, ending: Ending) {
-        self.desk.gate.close_begin();
+        self.floor.desk.gate.close_begin();
         if self.ending.is_none() || matches!(ending, Ending::Failed { .. }) {
             self.ending = Some(ending);
         }
     }
 
     /// Gathers what was finished, and takes from the journal what may be claimed.
-    async fn next_batch(&mut self) -> Batch {
-        let pause = self.gather_finished();
-        let mut sorted = Sorted::default();
+    async fn fill_batch(&mut self) -> Result<(), Error> {
+        self.gather_finished();
         let wanted = self.wanted();
-        if wanted > 0
-            && self.poll.next <= self.now()
-            && let Err(error) = self.take(wanted, &mut sorted).await
-        {
-            self.end(Ending::Failed { error, tries: 0 });
-            sorted = Sorted::default();
+        if self.ending.is_some() {
+            self.batch.sorted = Sorted::default();
+            return Ok(());
         }
-        Batch { sorted, pause }
+        let now = self.now();
+        if self.floor.link.rests(now) || self.floor.link.needs(Call::Commit) {
+            return Ok(());
+        }
+        let wanted = if self.poll.is_due(self.next_due(), now) { wanted } else { 0 };
+        // A journal with several workers hands its rows around while it is asked.
+        if wanted == 0 && !self.floor.link.needs(Call::Take) && !self.poll.is_asked_too_long_ago(now) {
+            return Ok(());
+        }
+        match self.take(wanted).await {
+            Ok(()) => {
+                self.floor.link.answered(Call::Take);
+                self.heed_pause();
+                Ok(())
+            }
+            Err(Error::Journal(error)) => self.journal_failed(Call::Take, error),
+            Err(silent) => Err(silent),
+        }
     }
 
-    /// Notes what was finished; the reason to pause, if it gives one.
-    fn gather_finished(&mut self) -> Option<String> {
+    /// Notes what was finished, and what may not be begun any more.
+    fn gather_finished(&mut self) {
         let mut pause = None;
-        for Delivered { settlement, sender_refused } in self.lanes.take_finished() {
+        for Delivered { settlement, sender_refused } in self.floor.lanes.take_finished() {
             pause = pause.or_else(|| self.guard.observe(&settlement));
             if let (true, Some(reply)) = (sender_refused, settlement.outcome.reply()) {
                 pause = pause.or_else(|| Some(format!("the sender is refused: {} {}", reply.code, reply.text)));
             }
             self.meter.count(&settlement.outcome);
+            self.floor.tallies.finished(&settlement);
             self.unsettled.push(settlement);
         }
-        if let Some(reason) = pause.clone() {
-            self.end(Ending::As(Ended::Paused(reason)));
+        if let Some(reason) = pause {
+            if self.stays() {
+                tracing::error!(reason, "the campaign pauses: the sender is refused");
+                self.floor.desk.gate.hold(Hold::Paused);
+                self.paused = true;
+            } else {
+                self.end(Ending::As(Ended::Paused(reason.clone())));
+            }
+            self.batch.pause.get_or_insert(reason);
         }
-        if self.ending.is_some() {
-            self.hand_back();
-        }
-        pause
+        let back = if self.ending.is_some() || self.floor.desk.gate.is_held() {
+            self.floor.take_back()
+        } else {
+            self.floor.take_lapsed()
+        };
+        self.hand_back(&back);
     }
 
     /// Releases what was claimed and not begun.
-    fn hand_back(&mut self) {
-        let mut back = self.lanes.take_back();
-        back.extend(self.intake.drain());
+    fn hand_back(&mut self, back: &[Claimed]) {
         let at = Timestamp::now();
-        self.unsettled.extend(back.iter().map(|mail| Settlement {
-            row: mail.message().row,
-            attempt: mail.attempt(),
-            at,
-            backend: None,
-            outcome: Outcome::Released,
-        }));
+        for mail in back {
+            let (row, attempt) = (mail.message().row, mail.attempt());
+            let settlement = Settlement { row, attempt, at, backend: None, outcome: Outcome::Released };
+            self.floor.tallies.finished(&settlement);
+            self.unsettled.push(settlement);
+        }
     }
 
     /// How many mails to claim now.
     fn wanted(&mut self) -> usize {
-        if self.ending.is_some() {
+        if self.ending.is_some() || self.floor.link.is_down() || !self.batch.is_empty() {
             return 0;
         }
-        let wanted = self.intake.wanted(self.lanes.sending(), most_in_flight(&self.options));
-        match self.desk.pool.availability(self.now()) {
-            Availability::Open => wanted,
-            Availability::Probe => usize::from(self.lanes.sending() + self.intake.held() == 0),
-            Availability::Closed(_) => {
-                self.hand_back();
-                0
-            }
-            Availability::GivenUp(reason) => {
+        let now = self.now();
+        let pool = &self.floor.desk.pool;
+        let availability = pool.availability(now);
+        if availability == Availability::Open {
+            self.said_no_backend = false;
+            return self.floor.room();
+        }
+        if let Some(reason) = pool.given_up(now) {
+            if !self.stays() {
                 self.end(Ending::As(Ended::NoBackend(reason)));
-                self.hand_back();
-                0
+            } else if !std::mem::replace(&mut self.said_no_backend, true) {
+                tracing::error!(reason, "no backend can be used; they are tried again and again");
             }
         }
+        if availability == Availability::Probe && self.ending.is_none() {
+            return self.floor.room().min(1).saturating_sub(self.floor.under_way());
+        }
+        let back = self.floor.take_back();
+        self.hand_back(&back);
+        0
     }
 
     /// Takes rows from the journal until enough may go, passing over those whose domain is spent.
-    async fn take(&mut self, wanted: usize, into: &mut Sorted) -> Result<(), journal::Error> {
-        let (clock, now) = (self.desk.clock, self.now());
+    async fn take(&mut self, wanted: usize) -> Result<(), Error> {
+        let now = self.now();
+        self.poll.asked(now);
         let mut looked_at = 0;
-        while into.claims.len() < wanted && looked_at < MOST_LOOKED_AT {
-            let ask = wanted - into.claims.len();
+        loop {
+            let ask = wanted.saturating_sub(self.batch.sorted.claims.len());
             let take = self.worker.take(ask, Timestamp::now());
-            let queued = meanwhile_releasing(&mut self.intake, &mut self.lanes, clock, take).await?;
+            let queued = self.floor.meanwhile(take).await.ok_or(Error::JournalSilent)??;
             let got = queued.len();
             looked_at += got;
-            self.intake.sort(queued, now, into);
+            self.floor.intake.sort(queued, now, &mut self.batch.sorted);
             if got < ask {
-                self.poll.pause = if looked_at > 0 { POLL.start } else { (self.poll.pause * 2).min(POLL.end) };
-                self.poll.next = now.plus(self.poll.pause);
+                self.poll.found_less(looked_at > 0, now);
                 return Ok(());
             }
+            if self.batch.sorted.claims.len() >= wanted || looked_at >= MOST_LOOKED_AT {
+                break;
+            }
         }
-        self.poll = Poll { next: now, pause: POLL.start };
+        if wanted > 0 {
+            self.poll.found_all(now);
+        }
         Ok(())
     }
 
     /// One transaction; the claims in it may be sent.
-    async fn commit(&mut self, batch: Batch) -> Result<Vec<Claimed>, Error> {
-        let Batch { sorted: Sorted { claims, paced }, pause } = batch;
-        self.last_tick = self.now();
-        if self.unsettled.is_empty() && claims.is_empty() && paced.is_empty() && pause.is_none() {
+    async fn commit(&mut self) -> Result<Vec<Claimed>, Error> {
+        let now = self.now();
+        self.last_tick = now;
+        let renews = self.floor.under_way() > 0 && now.since(self.last_commit) >= RENEW;
+        let writes = !self.unsettled.is_empty() || !self.batch.is_empty() || self.floor.link.needs(Call::Commit);
+        if self.floor.link.rests(now) || !(writes || renews) {
             return Ok(Vec::new());
         }
         let finished = std::mem::take(&mut self.unsettled);
-        let released = finished.iter().any(|settlement| settlement.outcome == Outcome::Released);
-        let clock = self.desk.clock;
+        let Batch { sorted: Sorted { claims, paced }, pause } = std::mem::take(&mut self.batch);
+        // Alone, a run whose journal fails ends, and these are the next one's.
+        let kept = if self.stays() { claims.clone() } else { Vec::new() };
+        let clock = self.floor.desk.clock;
+        let due = |(mail, due): &(journal::Queued, Moment)| (mail.clone(), clock.timestamp(*due));
         let tick = Tick {
             finished: finished.clone(),
             claims,
-            paced: paced.into_iter().map(|(mail, due)| (mail, clock.timestamp(due))).collect(),
+            paced: paced.iter().map(due).collect(),
             at: Timestamp::now(),
-            pause,
+            pause: pause.clone(),
         };
         let commit = self.worker.commit(tick);
-        match meanwhile_releasing(&mut self.intake, &mut self.lanes, clock, commit).await {
+        match self.floor.meanwhile(commit).await.ok_or(Error::JournalSilent)? {
             Ok(claimed) => {
-                if released {
-                    self.poll = Poll { next: self.now(), pause: POLL.start };
-                }
+                self.committed(&finished, &claimed, now);
                 Ok(claimed)
             }
-            Err(error @ (journal::Error::Fenced | journal::Error::OutOfTurn(_))) => {
-                self.desk.gate.close_reply();
-                Err(error.into())
-            }
             Err(error) => {
-                tracing::warn!(%error, "the journal can't be written; nothing more is sent");
                 self.unsettled = finished;
-                let tries = match self.ending {
-                    Some(Ending::Failed { tries, .. }) => tries + u32::from(self.lanes.sending() == 0),
-                    _ => 0,
-                };
-                self.end(Ending::Failed { error, tries });
+                self.batch = Batch { sorted: Sorted { claims: kept, paced }, pause };
+                self.journal_failed(Call::Commit, error)?;
                 Ok(Vec::new())
             }
         }
     }
 
-    /// Sends what is claimed, as soon as its rate allows.
-    fn send(&mut self, claimed: Vec<Claimed>) {
-        let free = self.intake.accept(claimed, self.now());
-        self.lanes.give(free);
+    fn committed(&mut self, finished: &[Settlement], claimed: &[Claimed], began: Moment) {
+        self.last_commit = began;
+        self.floor.link.answered(Call::Commit);
+        let again = claimed.iter().filter(|mail| mail.attempt() > 1).count();
+        self.floor.tallies.claimed(claimed.len(), again);
+        self.floor.tallies.ticked(self.now().since(began));
+        if finished.iter().any(|settlement| settlement.outcome == Outcome::Released) {
+            self.poll.found_all(self.now());
+        }
+        self.heed_pause();
     }
 
-    /// What the run came to, once it has come to something.
-    fn finished(&mut self) -> Result<Option<Finished>, Error> {
-        let under_way = self.lanes.sending() + self.intake.held() > 0;
-        let at_once =
-            self.stopped.is_some_and(|stopped| stopped.level == StopLevel::Now && self.now() >= stopped.cut_off());
-        let counts = self.worker.counts();
-        let ended = match self.ending.take() {
-            None if !under_way && self.worker.exhausted() => Ended::Done,
-            Some(Ending::Failed { error, tries }) if !under_way || at_once => {
-                if self.unsettled.is_empty() || tries >= SETTLE_TRIES || at_once {
-                    return Err(error.into());
-                }
-                self.ending = Some(Ending::Failed { error, tries });
-                return Ok(None);
-            }
-            Some(Ending::As(ended)) if at_once || (!under_way && self.unsettled.is_empty()) => ended,
-            ending => {
-                self.ending = ending;
-                return Ok(None);
-            }
+    /// What follows from a call that failed: try again later, or come to an end.
+    fn journal_failed(&mut self, call: Call, error: journal::Error) -> Result<(), Error> {
+        if matches!(error, journal::Error::Fenced | journal::Error::OutOfTurn(_)) {
+            self.floor.desk.gate.close_reply();
+            return Err(error.into());
+        }
+        let now = self.now();
+        if self.stays() && error.is_transient() {
+            self.floor.link.failed(call, error, self.floor.stopping.is_asked_for(), now);
+            return Ok(());
+        }
+        tracing::warn!(%error, "the journal can't be used; nothing more is sent");
+        self.floor.tallies.journal_is_reachable(false);
+        self.batch.sorted = Sorted::default();
+        let tries = match self.ending {
+            Some(Ending::Failed { tries, .. }) => tries + u32::from(self.floor.lanes.sending() == 0),
+            _ => 0,
         };
-        self.meter.report(self.progress_now(), self.now());
-        Ok(Some(Finished { counts, ended }))
+        self.end(Ending::Failed { error, tries });
+        Ok(())
     }
-
-    /// Leaves the backends in an orderly way, unless there is no time for it.
-    async fn say_goodbye(&self) {
-        if self.stop.level() != StopLevel::Now {
-            self.desk.pool.close().await;
-        }
-    }
-
-    fn report(&mut self) {
-        if self.meter.is_due(self.now()) {
-            self.meter.report(self.progress_now(), self.now());
-        }
-    }
-
-    fn progress_now(&self) -> Progress {
-        let clock = self.desk.clock;
-        let troubles = self.desk.pool.troubles().map(|(member, failures)| Trouble {
-            backend: member.name.to_string(),
-            address: member.address.clone(),
-            reason: failures.reason,
-            failures: failures.count,
-            next_try: failures.next_try.map(|at| clock.timestamp(at)),
-        });
-        Progress {
-            counts: self.worker.counts(),
-            in_flight: u32::try_from(self.lanes.sending() + self.intake.held()).unwrap_or(u32::MAX),
-            per_second: self.meter.per_second(self.now()),
-            next_due: self.worker.next_due(),
-            troubles: troubles.collect(),
-            ending: self.ending.as_ref().map(Ending::text),
-        }
-    }
-}
-
-/// Waits for the journal, letting mails go meanwhile as their time comes: the rate doesn't depend on the disk.
-async fn meanwhile_releasing<T>(
-    intake: &mut Intake,
-    lanes: &mut Lanes,
-    clock: Clock,
-    journal: impl Future<Output = T>,
-) -> T {
-    let mut journal = std::pin::pin!(journal);
-    loop {
-        let next = intake.next_release(clock.now()).unwrap_or(Moment(u64::MAX));
-        tokio::select! {
-            biased;
-            result = &mut journal => return result,
-            () = tokio::time::sleep_until(clock.instant(next)) => lanes.give(intake.release(clock.now())),
-        }
-    }
-}
-
-fn most_in_flight(options: &Options) -> usize {
-    usize::try_from(options.max_in_flight).unwrap_or(usize::MAX).max(1)
 }

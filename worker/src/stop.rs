@@ -42,6 +42,11 @@ impl Stop {
         *self.level.borrow()
     }
 
+    /// Resolves when a stop is asked for.
+    pub async fn asked_for(&self) {
+        self.raised_above(StopLevel::Running).await;
+    }
+
     /// Resolves when more than `seen` is asked for.
     pub(crate) async fn raised_above(&self, seen: StopLevel) {
         // The sender lives as long as `self`, so that this can't fail.

@@ -1,6 +1,7 @@
 //! The command line.
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
+use std::path::PathBuf;
 
 /// Tests, fuzzes and measures the project, and writes its generated files.
 #[derive(Debug, Parser)]
@@ -20,6 +21,8 @@ pub(crate) enum Task {
     Fuzz(Fuzz),
     /// Measure against the peers, side by side, and print the table of the README.
     Bench(Bench),
+    /// Start or end real Apache Kafka brokers on this machine.
+    Kafka(Kafka),
     /// Write crds/mailcampaigns.mailcampaign.io.yaml from the Rust types.
     Crds,
 }
@@ -74,4 +77,47 @@ pub(crate) struct Bench {
     /// How often ours and the peer run in turn.
     #[arg(long, value_name = "N", default_value_t = 3)]
     pub(crate) rounds: usize,
+}
+
+/// `cargo xtask kafka`
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+The brokers listen on 127.0.0.1 only. They run until `down` or a reboot; what they kept is gone then.
+
+Examples:
+  cargo xtask kafka up                   prints KAFKA_BOOTSTRAP_SERVERS=127.0.0.1:9092, also if it runs already
+  export $(cargo xtask kafka up)         and tells it to the programs that this shell starts
+  cargo xtask kafka up --brokers 3       three, of which one may fail
+  cargo xtask kafka down                 ends them and removes their data")]
+pub(crate) struct Kafka {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) task: KafkaTask,
+    /// Keep settings, data and logs here instead of in the cache; `down` removes it.
+    #[arg(long, global = true, value_name = "FOLDER")]
+    pub(crate) folder: Option<PathBuf>,
+}
+
+/// What to do with brokers.
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub(crate) enum KafkaTask {
+    /// Make sure that brokers run, and print how to reach them.
+    Up {
+        /// How many: 1 or 3.
+        #[arg(long, value_name = "N", default_value_t = 1, value_parser = one_or_three)]
+        brokers: u16,
+        /// The first broker's port; by default 9092, or 19092 and so on where that is taken.
+        #[arg(long, value_name = "PORT")]
+        port: Option<u16>,
+    },
+    /// End the brokers and remove their data.
+    Down,
+}
+
+fn one_or_three(text: &str) -> Result<u16, &'static str> {
+    match text {
+        "1" => Ok(1),
+        "3" => Ok(3),
+        _ => Err("1 or 3: two brokers can't outvote one that is gone"),
+    }
 }

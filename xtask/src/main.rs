@@ -1,14 +1,14 @@
-//! The project's own tool: `cargo xtask test | fuzz | bench | crds`.
+//! The project's own tool: `cargo xtask test | fuzz | bench | kafka | crds`.
 //!
 //! It installs or builds what the tests need, and runs what a developer and continuous integration run. No test lives here.
-#![expect(clippy::print_stdout, reason = "a tool that reports on the terminal")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a tool that reports on the terminal")]
 
 mod args;
 mod bench;
-mod cache;
 mod command;
 mod crds;
 mod fuzz;
+mod kafka;
 mod needs;
 mod test;
 
@@ -21,13 +21,14 @@ fn main() -> ExitCode {
         Task::Test(options) => Ok(test::run(&options)),
         Task::Fuzz(options) => fuzz::run(&options),
         Task::Bench(options) => bench::run(&options),
+        Task::Kafka(options) => kafka::run(&options),
         Task::Crds => crds::write(),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            println!("error: {error:#}");
+            eprintln!("error: {error:#}");
             ExitCode::FAILURE
         }
     }

@@ -4,12 +4,12 @@ mod outcome_columns;
 mod table;
 
 use crate::args::Report;
-use crate::failure::Failure;
-use crate::opened::Opened;
-use crate::state;
+use crate::state::{self, with_journal};
+use crate::tell;
 use campaign::spec::ListFormat;
 use journal::{Journal, Pin, RowState};
-use producer::List;
+use producer::{List, Opened};
+use program::Failure;
 use serde_json::Value;
 use std::collections::{BTreeMap, VecDeque};
 use std::process::ExitCode;
@@ -20,16 +20,19 @@ const PAGE: usize = 2_000;
 
 /// Writes the report. Works while a run is going, too: the account as of its last commit.
 pub(crate) async fn report(args: &Report) -> Result<ExitCode, Failure> {
-    let opened = Opened::open(&args.which.file, None).await?;
-    let journal = state::open_to_read(&state::folder(&args.which, &opened))?;
+    let opened = state::campaign(&args.which).await?;
+    with_journal!(state::open_to_read(&args.which, &opened).await?, journal => write(args, &opened, &journal).await)
+}
+
+async fn write<J: Journal>(args: &Report, opened: &Opened, journal: &J) -> Result<ExitCode, Failure> {
     let pinned = journal.pinned().await?.ok_or(journal::Error::NotPinned)?;
-    must_be_the_list_of(&pinned, &opened)?;
+    must_be_the_list_of(&pinned, opened)?;
     let campaign = &opened.bundle.campaign;
     let mut list = List::open(&opened.input.list, &campaign.spec.recipients)
         .map_err(|error| Failure::bad_input(error.to_string()))?;
     let mut table = Table::create(&args.out, columns(&list)).map_err(bad_output)?;
     let dates = campaign.list_format == ListFormat::Xlsx;
-    let mut states = States::new(&journal);
+    let mut states = States::new(journal);
     let mut rows = 0_u64;
     while let Some(row) = list.next_row().map_err(|error| Failure::bad_input(error.to_string()))? {
         let state = states.of_row(row.number).await?;
@@ -40,7 +43,7 @@ pub(crate) async fn report(args: &Report) -> Result<ExitCode, Failure> {
         rows += 1;
     }
     table.finish().map_err(bad_output)?;
-    crate::tell(&format!("{}: {rows} rows", args.out.display()));
+    tell(&format!("{}: {rows} rows", args.out.display()));
     Ok(ExitCode::SUCCESS)
 }
 

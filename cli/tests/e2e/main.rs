@@ -3,7 +3,9 @@
 mod bad_input;
 mod crash;
 mod example;
+mod following;
 mod outcomes;
+mod replaying;
 mod resuming;
 mod rig;
 mod sending;

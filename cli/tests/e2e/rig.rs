@@ -47,8 +47,11 @@ impl Rig {
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mailcampaign"));
         command.args(arguments).current_dir(self.folder.path()).stdin(Stdio::null());
-        for name in ["RUST_LOG", "MAILCAMPAIGN_STATE", "MAILCAMPAIGN_OUTBOX", "MAILCAMPAIGN_LOG_FORMAT"] {
-            command.env_remove(name);
+        for (name, _) in std::env::vars_os() {
+            let text = name.to_string_lossy();
+            if text == "RUST_LOG" || text.starts_with("MAILCAMPAIGN_") || text.starts_with("KAFKA_") {
+                command.env_remove(name);
+            }
         }
         command
     }

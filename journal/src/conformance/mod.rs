@@ -3,12 +3,14 @@
 //! An implementation brings a [`Rig`], and `journal::conformance!(ItsRig);` in a test file makes a test of each function here.
 //! Needs the feature `conformance`. Everything is asserted through the traits alone.
 
+mod following;
 mod model;
 mod people;
 mod publishing;
 mod sending;
 mod waiting;
 
+pub use following::*;
 pub use model::{Operation, follows_the_model, operations};
 pub use people::*;
 pub use publishing::*;
@@ -48,6 +50,7 @@ macro_rules! conformance {
             a_publisher_that_was_replaced_writes_nothing_more,
             a_refused_chunk_does_not_harm_a_tick_at_the_same_time,
             a_list_is_published_when_all_its_shards_are,
+            a_shard_that_was_not_begun_is_missing_all_the_same,
             values_come_back_as_they_were_published,
             rows_are_paged_without_gap_or_repetition,
             a_mail_is_claimed_then_sent_then_settled,
@@ -72,6 +75,13 @@ macro_rules! conformance {
             discarded_unknown_rows_are_dead_and_stay_so,
             unknown_rows_can_be_decided_with_no_worker_going,
             a_command_names_rows_and_touches_no_other,
+            dead_rows_are_sent_again_when_a_person_says_so_and_once,
+            dead_rows_are_chosen_by_the_code_of_their_last_reply,
+            what_is_settled_is_followed_in_the_order_in_which_it_happened,
+            from_the_start_all_that_is_kept_is_followed_and_then_what_is_new,
+            from_now_on_only_what_is_new_is_followed,
+            what_a_person_gives_up_is_followed_and_what_is_released_is_not,
+            what_is_sent_again_is_followed_again,
         }
     };
     ($rig:ty: $($name:ident),* $(,)?) => {
@@ -138,7 +148,22 @@ async fn with_messages<R: Rig>(rows: impl IntoIterator<Item = u64>) -> (R, R::Jo
 }
 
 async fn worker<J: Journal>(journal: &J, on_unknown: OnUnknown, seconds: i64) -> J::Worker {
-    journal.worker(WorkerOptions { on_unknown, now: at(seconds) }).await.expect("a worker")
+    let mut worker = journal.worker(WorkerOptions { on_unknown, now: at(seconds) }).await.expect("a worker");
+    settle_in(&mut worker, seconds).await;
+    worker
+}
+
+/// Waits until everything is this worker's, and it is known what became of the claims of former owners.
+async fn settle_in<W: Worker>(worker: &mut W, seconds: i64) {
+    let begun = std::time::Instant::now();
+    while worker.taking_over() > 0 || worker.share().owned < worker.share().of {
+        assert!(worker.take(0, at(seconds)).await.expect("taken").is_empty());
+        assert!(
+            begun.elapsed().as_secs() < 60,
+            "all is this worker's at some time, and claims that are found are over"
+        );
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
 }
 
 /// Takes and claims as many rows as there are, up to `max`.

@@ -3,7 +3,7 @@
 //! After each operation the counts, every row, the next due time and whether anything is left must be the same; what is handed out must be
 //! what the model would hand out. The model knows when a row may be claimed: never twice without a settlement or a verdict in between.
 
-use super::{Rig, a_pin, account, after, all_rows, at, message, reply, skipped};
+use super::{Rig, a_pin, account, after, all_rows, at, message, reply, settle_in, skipped};
 use crate::{Checkpoint, Command, Entry, Error, Journal, Publisher, Queued, RowState, Tick, Worker, WorkerOptions};
 use campaign::{Outcome, Reply, Settlement, spec::OnUnknown};
 use jiff::Timestamp;
@@ -35,6 +35,8 @@ pub enum Operation {
     Resend(Option<u64>),
     /// [`Command::DiscardUnknown`], of all or some.
     Discard(Option<u64>),
+    /// [`Command::ReplayDead`], of all or by a code.
+    Replay(bool),
     /// [`Command::Resume`].
     Resume,
 }
@@ -53,6 +55,7 @@ pub fn operations() -> impl Strategy<Value = Vec<Operation>> {
         1 => any::<bool>().prop_map(Operation::NewWorker),
         1 => any::<Option<u64>>().prop_map(Operation::Resend),
         1 => any::<Option<u64>>().prop_map(Operation::Discard),
+        1 => any::<bool>().prop_map(Operation::Replay),
         2 => Just(Operation::Resume),
     ];
     proptest::collection::vec(operation, 1..60)
@@ -154,6 +157,11 @@ impl<R: Rig> Play<R> {
                 let command = Command::DiscardUnknown { rows, at: now };
                 assert_eq!(self.journal.command(command).await.expect("decided"), expected);
             }
+            Operation::Replay(by_code) => {
+                let expected = self.model.replay(by_code);
+                let code = by_code.then(|| "451".to_owned());
+                assert_eq!(self.journal.command(Command::ReplayDead { code }).await.expect("decided"), expected);
+            }
             Operation::Resume => {
                 let expected = self.model.resume();
                 assert_eq!(self.journal.command(Command::Resume).await.expect("decided"), expected);
@@ -243,7 +251,9 @@ impl<R: Rig> Play<R> {
         let now = self.now();
         self.model.take_over(resend, now);
         self.model.has_worker = true;
-        self.worker = Some(self.journal.worker(WorkerOptions { on_unknown, now }).await.expect("a worker"));
+        let mut worker = self.journal.worker(WorkerOptions { on_unknown, now }).await.expect("a worker");
+        settle_in(&mut worker, self.model.clock).await;
+        self.worker = Some(worker);
     }
 
     fn some_rows(&self, seed: u64) -> Vec<u64> {
@@ -253,12 +263,14 @@ impl<R: Rig> Play<R> {
         rows
     }
 
-    async fn compare(&self) {
+    async fn compare(&mut self) {
         let counts = account(&self.journal).await;
         assert_eq!(all_rows(&self.journal).await, self.model.rows());
         assert_eq!(self.journal.published().await.expect("read"), self.model.checkpoint.done);
         assert_eq!(self.journal.paused().await.expect("read").is_some(), self.model.paused);
-        if let Some(worker) = &self.worker {
+        if let Some(worker) = &mut self.worker {
+            // What others did shows after a call.
+            worker.take(0, at(self.model.clock)).await.expect("taken");
             assert_eq!(worker.counts(), counts);
             assert_eq!(worker.next_due(), self.model.next_due());
             assert_eq!(worker.exhausted(), self.model.exhausted());
@@ -413,6 +425,12 @@ impl Model {
 
     fn resend(&mut self, rows: Option<&[u64]>) -> u64 {
         Self::queue_again(self.settled_as(rows, |outcome| matches!(outcome, Outcome::Unknown { .. })))
+    }
+
+    /// Those that a person gave up have the reply 451; those that ran out of attempts have none.
+    fn replay(&mut self, by_code: bool) -> u64 {
+        let wanted = |reply: &Reply| !by_code || reply.code == 451;
+        Self::queue_again(self.settled_as(None, |outcome| matches!(outcome, Outcome::Dead { reply } if wanted(reply))))
     }
 
     fn resume(&mut self) -> u64 {

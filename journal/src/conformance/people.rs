@@ -3,7 +3,7 @@
 
 use super::{Rig, account, at, claim, delivered, latest, reply, result, rows_of, settle, with_messages, worker};
 use crate::{Command, Journal, Tick, Worker};
-use campaign::{Outcome, spec::OnUnknown};
+use campaign::{Outcome, Reply, spec::OnUnknown};
 
 /// A journal whose rows 2–5 are unknown, 6 is delivered, and 7 is new.
 async fn with_unknown<R: Rig>() -> (R, R::Journal, <R::Journal as Journal>::Worker) {
@@ -105,4 +105,61 @@ pub async fn a_command_names_rows_and_touches_no_other<R: Rig>() {
     let counts = account(&journal).await;
     assert_eq!((counts.unknown, counts.dead, counts.delivered, counts.pending), (2, 1, 1, 2));
     assert_eq!(rows_of(&sender.take(9, at(2)).await.expect("taken")), [3, 7]);
+}
+
+/// A journal of which rows 2–6 are dead, for one reason or another, 7 is rejected, and 8 is new.
+async fn with_dead<R: Rig>() -> (R, R::Journal, <R::Journal as Journal>::Worker) {
+    let (rig, journal) = with_messages::<R>(2..9).await;
+    let mut sender = worker(&journal, OnUnknown::Hold, 0).await;
+    assert_eq!(claim(&mut sender, 6, 0).await, [2, 3, 4, 5, 6, 7]);
+    let because =
+        |code, enhanced: Option<&str>| Reply { code, enhanced: enhanced.map(str::to_owned), text: "no".to_owned() };
+    let why = [
+        (2, because(552, Some("5.2.2"))),
+        (3, because(452, Some("4.2.2"))),
+        (4, because(552, None)),
+        (5, because(503, None)),
+        (6, Reply::default()),
+    ];
+    settle(&mut sender, 1, why.map(|(row, reply)| result(row, 1, 1, Outcome::Dead { reply }))).await;
+    settle(&mut sender, 1, [result(7, 1, 1, Outcome::Rejected { reply: because(552, Some("5.2.2")) })]).await;
+    (rig, journal, sender)
+}
+
+pub async fn dead_rows_are_sent_again_when_a_person_says_so_and_once<R: Rig>() {
+    let (mut rig, journal, mut sender) = with_dead::<R>().await;
+    assert_eq!(decide(&journal, Command::ReplayDead { code: None }).await, 5);
+    assert_eq!(decide(&journal, Command::ReplayDead { code: None }).await, 0);
+    assert_eq!(latest(&journal, 2).await, (1, None));
+    assert!(!sender.exhausted());
+    let claims = sender.take(9, at(2)).await.expect("taken");
+    assert_eq!(rows_of(&claims), [2, 3, 4, 5, 6, 8]);
+    assert_eq!((claims[0].attempt, claims[0].first_attempt), (2, None), "the attempt counted, the age counts anew");
+    sender.commit(Tick { claims, at: at(2), ..Tick::default() }).await.expect("committed");
+    assert_eq!(decide(&journal, Command::ReplayDead { code: None }).await, 0, "they are being sent");
+    let again =
+        (2..7).map(|row| result(row, 2, 3, if row == 4 { Outcome::Dead { reply: reply(552) } } else { delivered() }));
+    settle(&mut sender, 3, again.chain([result(8, 1, 3, delivered())])).await;
+    let journal = rig.crash_and_reopen(journal).await;
+    let counts = account(&journal).await;
+    assert_eq!((counts.delivered, counts.dead, counts.rejected), (5, 1, 1));
+    assert_eq!(decide(&journal, Command::ReplayDead { code: None }).await, 1, "also with no worker going");
+    let mut sender = worker(&journal, OnUnknown::Hold, 4).await;
+    let claims = sender.take(9, at(4)).await.expect("taken");
+    assert_eq!(claims.iter().map(|queued| (queued.message.row, queued.attempt)).collect::<Vec<_>>(), [(4, 3)]);
+}
+
+pub async fn dead_rows_are_chosen_by_the_code_of_their_last_reply<R: Rig>() {
+    let (_rig, journal, mut sender) = with_dead::<R>().await;
+    let replay = |code: &str| Command::ReplayDead { code: Some(code.to_owned()) };
+    for nobody in ["", "55", "5.2", "999", "delivered", "5.2.2.1"] {
+        assert_eq!(decide(&journal, replay(nobody)).await, 0, "{nobody:?}");
+    }
+    assert_eq!(decide(&journal, replay("5.2.2")).await, 1);
+    assert_eq!(decide(&journal, replay("5.2.2")).await, 0);
+    assert_eq!(decide(&journal, replay("552")).await, 1);
+    assert_eq!(decide(&journal, replay("503")).await, 1);
+    let counts = account(&journal).await;
+    assert_eq!((counts.dead, counts.pending, counts.rejected), (2, 4, 1));
+    assert_eq!(rows_of(&sender.take(9, at(2)).await.expect("taken")), [2, 4, 5, 8]);
 }

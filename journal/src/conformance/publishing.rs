@@ -3,7 +3,7 @@
 
 use super::{Rig, a_pin, account, after, all_rows, at, message, publish, result, skipped, worker};
 use super::{claim, delivered, settle, with_messages};
-use crate::{Entry, Error, Journal, Publisher, RowState, Tick, Worker, WorkerOptions};
+use crate::{Entry, Error, Journal, Pin, Publisher, RowState, Tick, Worker, WorkerOptions};
 use campaign::{CampaignUid, Message, spec::OnUnknown};
 
 pub async fn content_is_pinned_once_and_a_difference_is_named<R: Rig>() {
@@ -162,6 +162,26 @@ pub async fn a_list_is_published_when_all_its_shards_are<R: Rig>() {
     let mut sender = worker(&journal, OnUnknown::Hold, 1).await;
     assert_eq!(claim(&mut sender, 100, 1).await, [28]);
     account(&journal).await;
+}
+
+pub async fn a_shard_that_was_not_begun_is_missing_all_the_same<R: Rig>() {
+    let (mut rig, journal) = R::fresh().await;
+    journal.pin(Pin { shards: 3, ..a_pin() }).await.expect("pinned");
+    let other = journal.pin(Pin { shards: 2, ..a_pin() }).await.expect_err("cut otherwise");
+    assert!(other.to_string().contains('3'), "{other}");
+    let mut journal = journal;
+    for shard in [2, 0, 1] {
+        assert!(!journal.published().await.expect("read"), "shard {shard} is still to come");
+        let mut sender = worker(&journal, OnUnknown::Hold, 0).await;
+        assert!(sender.take(9, at(0)).await.expect("taken").is_empty() && !sender.exhausted());
+        drop(sender);
+        let mut publisher = journal.publisher(shard).await.expect("a publisher");
+        publish(&mut publisher, vec![], true).await;
+        drop(publisher);
+        journal = rig.crash_and_reopen(journal).await;
+    }
+    assert!(journal.published().await.expect("read"));
+    assert!(worker(&journal, OnUnknown::Hold, 0).await.exhausted());
 }
 
 pub async fn values_come_back_as_they_were_published<R: Rig>() {

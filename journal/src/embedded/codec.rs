@@ -18,7 +18,7 @@ pub(super) mod kind {
 }
 
 /// What stands as the reply of a mail whose sender is gone.
-pub(super) const SENDER_GONE: &str = "the program ended before the server's answer was known";
+pub(crate) const SENDER_GONE: &str = "the program ended before the server's answer was known";
 
 /// A row's number as SQLite's key. Numbers beyond it are refused when published.
 pub(super) fn key(row: u64) -> i64 {

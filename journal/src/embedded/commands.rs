@@ -18,7 +18,7 @@ pub(super) fn carry_out(store: &mut Store, command: &Command) -> Result<u64, Err
     let changed = store.transaction(|connection, _, draft| {
         if orphaned {
             // With no worker to take them over they are unknown rows like any other.
-            hold(connection)?;
+            hold(connection, draft)?;
         }
         match command {
             Command::ResendUnknown { rows } => {
@@ -27,8 +27,10 @@ pub(super) fn carry_out(store: &mut Store, command: &Command) -> Result<u64, Err
                 Ok(changed)
             }
             Command::DiscardUnknown { rows, at } => {
-                let sql = "UPDATE state SET kind = ?2, at = ?3 WHERE kind = ?1";
-                let changed = update(connection, sql, rows.as_deref(), &[&kind::UNKNOWN, &kind::DEAD, &nanos(*at)])?;
+                draft.seq += 1;
+                let (at, seq) = (nanos(*at), key(draft.seq));
+                let sql = "UPDATE state SET kind = ?2, at = ?3, seq = ?4 WHERE kind = ?1";
+                let changed = update(connection, sql, rows.as_deref(), &[&kind::UNKNOWN, &kind::DEAD, &at, &seq])?;
                 draft.counts.unknown -= changed;
                 draft.counts.dead += changed;
                 Ok(changed)

@@ -61,7 +61,23 @@ pub(super) struct Ledger {
     pub(super) seen_until: u64,
     /// Durable: every message below it has a row in `claim` or `state`. A lower bound; behind the cursor by some thousand rows.
     pub(super) mark: u64,
+    /// The highest `seq` that was given out.
+    pub(super) seq: u64,
+    /// Into how many shards the list is cut, once that is pinned.
+    pub(super) pinned_shards: Option<u32>,
     epochs: u64,
+}
+
+/// Whether the whole list is published: every shard that it is cut into is done, and every one that was begun.
+pub(super) fn is_published(pinned: Option<u32>, shards: impl Iterator<Item = (u32, Checkpoint)>) -> bool {
+    let mut missing = pinned.unwrap_or(1).max(1);
+    for (number, checkpoint) in shards {
+        if !checkpoint.done {
+            return false;
+        }
+        missing -= u32::from(number < pinned.unwrap_or(1).max(1));
+    }
+    missing == 0
 }
 
 /// What a transaction will have changed.
@@ -70,6 +86,7 @@ pub(super) struct Draft {
     pub(super) counts: Counts,
     pub(super) waiting: u64,
     pub(super) mark: u64,
+    pub(super) seq: u64,
     pub(super) paused: bool,
     pub(super) checkpoint: Option<(u32, Checkpoint)>,
     /// The lowest row that was published, if it is below the cursor.
@@ -94,9 +111,10 @@ impl Ledger {
         self.owner.as_ref().filter(|owner| owner.epoch == epoch).ok_or(Error::Fenced)
     }
 
-    /// Whether the whole list is published: every shard that was begun is done.
+    /// Whether the whole list is published.
     pub(super) fn is_published(&self) -> bool {
-        !self.shards.is_empty() && self.shards.values().all(|shard| shard.checkpoint.done)
+        let shards = self.shards.iter().map(|(number, shard)| (*number, shard.checkpoint));
+        is_published(self.pinned_shards, shards)
     }
 
     /// Whether nothing is left to claim, now or later.
@@ -115,7 +133,14 @@ impl Ledger {
 
     /// What a transaction starts from.
     pub(super) fn draft(&self) -> Draft {
-        Draft { counts: self.counts, waiting: self.waiting, mark: self.mark, paused: self.paused, ..Draft::default() }
+        Draft {
+            counts: self.counts,
+            waiting: self.waiting,
+            mark: self.mark,
+            seq: self.seq,
+            paused: self.paused,
+            ..Draft::default()
+        }
     }
 
     /// Takes over what was committed.
@@ -123,6 +148,7 @@ impl Ledger {
         self.counts = draft.counts;
         self.waiting = draft.waiting;
         self.mark = draft.mark;
+        self.seq = draft.seq;
         self.paused = draft.paused;
         if let Some((shard, checkpoint)) = draft.checkpoint {
             self.shards.entry(shard).or_default().checkpoint = checkpoint;

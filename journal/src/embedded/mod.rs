@@ -19,11 +19,12 @@ mod tail;
 mod tick;
 mod worker;
 
+pub(crate) use codec::SENDER_GONE;
 pub use publish::EmbeddedPublisher;
 pub use tail::EmbeddedTail;
 pub use worker::EmbeddedWorker;
 
-use crate::{Command, Error, Journal, Paused, Pin, RowState, WorkerOptions};
+use crate::{Command, Error, Journal, Paused, Pin, RowState, TailFrom, WorkerOptions};
 use campaign::Counts;
 use engine::Engine;
 use lock::Lock;
@@ -32,7 +33,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use store::Store;
 
-/// The journal of a campaign on one machine. When the last clone, publisher and worker are dropped the file is closed and the lock given
+/// The journal of a campaign on one machine. When the last clone, publisher, worker and tail are dropped the file is closed and the lock given
 /// back; that waits for what was begun.
 #[derive(Clone)]
 pub struct Embedded {
@@ -129,10 +130,12 @@ impl Journal for Embedded {
             store.writable()?;
             let pinned: Option<Pin> =
                 store::get(&store.connection, "pin", &store.path).map_err(|fault| fault.at(&store.path))?;
-            match pinned {
-                Some(pinned) => pinned.must_be(&pin),
-                None => store.transaction(|connection, _, _| store::set(connection, "pin", &pin)),
+            if let Some(pinned) = pinned {
+                return pinned.must_be(&pin);
             }
+            store.transaction(|connection, _, _| store::set(connection, "pin", &pin))?;
+            store.ledger.pinned_shards = Some(pin.shards);
+            Ok(())
         };
         self.engine.call(write).await
     }
@@ -158,8 +161,10 @@ impl Journal for Embedded {
 
     async fn published(&self) -> Result<bool, Error> {
         self.read(|store| {
-            let shards = store.reading(|connection| Ok(store::shards(connection)?))?;
-            Ok(!shards.is_empty() && shards.iter().all(|(_, checkpoint)| checkpoint.done))
+            store.reading(|connection| {
+                let pinned: Option<Pin> = store::get(connection, "pin", &store.path)?;
+                Ok(ledger::is_published(pinned.map(|pin| pin.shards), store::shards(connection)?.into_iter()))
+            })
         })
         .await
     }
@@ -179,7 +184,7 @@ impl Journal for Embedded {
         self.read(|store| store.reading(|connection| store::get(connection, "paused", &store.path))).await
     }
 
-    async fn tail(&self, _: crate::TailFrom) -> Result<Self::Tail, Error> {
-        Ok(EmbeddedTail {})
+    async fn tail(&self, from: TailFrom) -> Result<Self::Tail, Error> {
+        EmbeddedTail::begin(self.engine.clone(), from).await
     }
 }

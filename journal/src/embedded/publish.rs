@@ -5,7 +5,7 @@ use super::engine::{Engine, Write};
 use super::fault::Fault;
 use super::ledger::{Draft, Ledger, Shard};
 use super::store;
-use crate::{Checkpoint, Entry, Error, Publisher, Tally};
+use crate::{Checkpoint, Entry, Error, Publisher, Tally, turn};
 use rusqlite::Connection;
 use std::sync::Arc;
 
@@ -76,7 +76,8 @@ impl Chunk {
     /// Writes it, as part of a transaction.
     pub(super) fn write(&self, connection: &Connection, ledger: &Ledger, draft: &mut Draft) -> Result<(), Fault> {
         let shard = ledger.shards.get(&self.shard).filter(|shard| shard.epoch == self.epoch).ok_or(Error::Fenced)?;
-        self.check(&shard.checkpoint)?;
+        let rows = self.entries.iter().map(|entry| entry.row);
+        turn::check(&shard.checkpoint, rows, &self.tally, &self.checkpoint)?;
         let mut message =
             connection.prepare_cached("INSERT INTO message(row, recipient, fields) VALUES(?1, ?2, ?3)")?;
         let mut skipped = connection.prepare_cached("INSERT INTO skipped(row, reason, why) VALUES(?1, ?2, ?3)")?;
@@ -102,36 +103,5 @@ impl Chunk {
         draft.counts.duplicate += self.tally.duplicate;
         draft.counts.suppressed += self.tally.suppressed;
         Ok(())
-    }
-
-    /// Whether it follows on what is published.
-    fn check(&self, before: &Checkpoint) -> Result<(), Error> {
-        let out_of_turn = |what: &str| Err(Error::OutOfTurn(format!("a chunk of the list {what}")));
-        if before.done {
-            return out_of_turn("comes after its end");
-        }
-        let mut next = before.next_row;
-        for entry in &self.entries {
-            if entry.row < next {
-                return out_of_turn(&format!("has row {} where {next} or a later one was next", entry.row));
-            }
-            next = entry.row + 1;
-        }
-        if self.checkpoint.next_row < next || i64::try_from(next).is_err() {
-            return out_of_turn(&format!("ends at row {next} and its checkpoint at {}", self.checkpoint.next_row));
-        }
-        if self.checkpoint.tally != sum(&before.tally, &self.tally) {
-            return out_of_turn("has a checkpoint that doesn't count its rows");
-        }
-        Ok(())
-    }
-}
-
-fn sum(one: &Tally, other: &Tally) -> Tally {
-    Tally {
-        published: one.published + other.published,
-        invalid: one.invalid + other.invalid,
-        duplicate: one.duplicate + other.duplicate,
-        suppressed: one.suppressed + other.suppressed,
     }
 }

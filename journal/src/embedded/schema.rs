@@ -7,13 +7,15 @@ use std::path::Path;
 
 /// "MCjl", in the header of the file (SQLite's `application_id`).
 const APPLICATION: i32 = 0x4d43_6a6c;
-/// In `user_version`.
-const VERSION: i32 = 1;
+/// In `user_version`. Version 1 did not know in which order results came; it is brought up when a run opens it.
+const VERSION: i32 = 2;
+const WITHOUT_ORDER: i32 = 1;
 /// Bounds what SQLite keeps of the file in memory, in KiB.
 const PAGE_CACHE_KIB: i32 = 3 * 1024;
 
 /// A row of the list is in `message` or `skipped`. A message with neither `claim` nor `state` is new. `claim` holds what was begun
 /// and not settled; `state` the latest settlement (`kind` 0: none), the attempts begun, and with `queued = 1` when it may be claimed.
+/// `seq` grows with every settlement, so that they can be followed; a row that is queued again keeps it, for it must never go back.
 const TABLES: &str = "
 CREATE TABLE campaign(key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE shard(
@@ -24,8 +26,19 @@ CREATE TABLE skipped(row INTEGER PRIMARY KEY, reason INTEGER NOT NULL, why TEXT)
 CREATE TABLE claim(row INTEGER PRIMARY KEY, attempt INTEGER NOT NULL, at INTEGER NOT NULL, first INTEGER) STRICT;
 CREATE TABLE state(
     row INTEGER PRIMARY KEY, queued INTEGER NOT NULL, due INTEGER, attempts INTEGER NOT NULL, first INTEGER,
-    kind INTEGER NOT NULL, attempt INTEGER, at INTEGER, code INTEGER, enhanced TEXT, text TEXT, backend TEXT) STRICT;
+    kind INTEGER NOT NULL, attempt INTEGER, at INTEGER, code INTEGER, enhanced TEXT, text TEXT, backend TEXT,
+    seq INTEGER) STRICT;
 CREATE INDEX waiting ON state(due) WHERE queued = 1;
+CREATE INDEX settled ON state(seq) WHERE seq IS NOT NULL;
+";
+
+/// From version 1 on: the results that are there come in the order of their times.
+const UPGRADE: &str = "
+ALTER TABLE state ADD COLUMN seq INTEGER;
+UPDATE state SET seq = numbered.seq
+    FROM (SELECT row AS settled, row_number() OVER (ORDER BY at, row) AS seq FROM state WHERE kind > 0) numbered
+    WHERE row = settled;
+CREATE INDEX settled ON state(seq) WHERE seq IS NOT NULL;
 ";
 
 /// Opens the file for a run; makes it if it isn't there or its making was interrupted.
@@ -36,7 +49,9 @@ pub(super) fn open(path: &Path) -> Result<Connection, Error> {
             let empty = check(&connection, path)?;
             settle_in(&connection)?;
             if empty {
-                create(&connection)?;
+                write(&connection, TABLES)?;
+            } else if version(&connection)? == WITHOUT_ORDER {
+                write(&connection, UPGRADE)?;
             }
             Ok(connection)
         })
@@ -71,8 +86,8 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, Fault> {
 /// Whether the file is still empty; an error if it is anybody else's. Changes nothing.
 fn check(connection: &Connection, path: &Path) -> Result<bool, Fault> {
     let application: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
-    let version: i32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    if application == APPLICATION && version == VERSION {
+    let version = version(connection)?;
+    if application == APPLICATION && matches!(version, VERSION | WITHOUT_ORDER) {
         return Ok(false);
     }
     if application == APPLICATION {
@@ -85,6 +100,15 @@ fn check(connection: &Connection, path: &Path) -> Result<bool, Fault> {
         return Err(refused(path, "it is a database of another program").into());
     }
     Ok(true)
+}
+
+fn version(connection: &Connection) -> rusqlite::Result<i32> {
+    connection.pragma_query_value(None, "user_version", |row| row.get(0))
+}
+
+/// Whether it is known in which order results came.
+pub(super) fn keeps_order(connection: &Connection) -> rusqlite::Result<bool> {
+    Ok(version(connection)? != WITHOUT_ORDER)
 }
 
 fn refused(path: &Path, why: &str) -> Error {
@@ -100,10 +124,10 @@ fn settle_in(connection: &Connection) -> Result<(), Fault> {
     Ok(())
 }
 
-/// All tables at once: a crash leaves either none or all.
-fn create(connection: &Connection) -> Result<(), Fault> {
+/// Makes or changes all tables at once: a crash leaves either nothing or all of it.
+fn write(connection: &Connection, tables: &str) -> Result<(), Fault> {
     let script = format!(
-        "BEGIN IMMEDIATE; {TABLES} PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION}; COMMIT;"
+        "BEGIN IMMEDIATE; {tables} PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION}; COMMIT;"
     );
     if let Err(error) = connection.execute_batch(&script) {
         // The first error is the one to report.

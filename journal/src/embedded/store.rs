@@ -4,7 +4,7 @@ use super::codec::{key, number, time};
 use super::fault::Fault;
 use super::ledger::{Draft, Ledger};
 use super::lock::Lock;
-use super::{account, schema};
+use super::{account, schema, tail};
 use crate::{Checkpoint, Error, Tally};
 use campaign::Counts;
 use jiff::Timestamp;
@@ -22,6 +22,7 @@ pub(super) struct Snapshot {
     pub(super) counts: Counts,
     pub(super) next_due: Option<Timestamp>,
     pub(super) exhausted: bool,
+    pub(super) paused: bool,
 }
 
 /// A [`Snapshot`] that the thread writes and others read.
@@ -73,6 +74,8 @@ impl Store {
         self.ledger.waiting = account::waiting(&self.connection)?;
         self.ledger.paused = get::<crate::Paused>(&self.connection, "paused", &self.path)?.is_some();
         self.ledger.mark = get(&self.connection, "mark", &self.path)?.unwrap_or(0);
+        self.ledger.seq = tail::last(&self.connection)?;
+        self.ledger.pinned_shards = get::<crate::Pin>(&self.connection, "pin", &self.path)?.map(|pin| pin.shards);
         for (shard, checkpoint) in shards(&self.connection)? {
             self.ledger.shards.entry(shard).or_default().checkpoint = checkpoint;
         }
@@ -126,7 +129,8 @@ impl Store {
                 before.next_due
             }
         };
-        self.shared.set(Snapshot { counts: self.ledger.counts, next_due, exhausted: self.ledger.is_exhausted() });
+        let (exhausted, paused) = (self.ledger.is_exhausted(), self.ledger.paused);
+        self.shared.set(Snapshot { counts: self.ledger.counts, next_due, exhausted, paused });
     }
 
     /// The earliest queued row that is not in the worker's hands.

@@ -16,7 +16,8 @@ const MARK_STEP: u64 = 4_096;
 /// A tick as the thread needs it: the messages themselves stay with the worker.
 pub(super) struct Written {
     epoch: u64,
-    finished: Vec<Settlement>,
+    /// With their place in the order in which they came.
+    finished: Vec<(u64, Settlement)>,
     /// Row and attempt.
     claims: Vec<(u64, u32)>,
     /// Row, attempt and due.
@@ -28,9 +29,9 @@ pub(super) struct Written {
 impl Written {
     /// Takes out of a tick what is written, and leaves the claimed messages in it.
     pub(super) fn of(epoch: u64, tick: &mut Tick) -> Self {
-        let mut finished = std::mem::take(&mut tick.finished);
-        // By row, so that neighbours in the file are written together.
-        finished.sort_unstable_by_key(|settlement| settlement.row);
+        let mut finished: Vec<_> = (1..).zip(std::mem::take(&mut tick.finished)).collect();
+        // By row, so that neighbours in the file are written together; the same row as it came.
+        finished.sort_unstable_by_key(|(order, settlement)| (settlement.row, *order));
         let mut claims: Vec<_> = tick.claims.iter().map(|queued| (queued.message.row, queued.attempt)).collect();
         claims.sort_unstable();
         let paced = tick.paced.iter().map(|(queued, due)| (queued.message.row, queued.attempt, *due)).collect();
@@ -115,9 +116,15 @@ fn move_mark(connection: &Connection, ledger: &Ledger, draft: &mut Draft) -> Res
 
 /// Writes the results of claimed rows. One for a row that is not claimed at that attempt is passed over: it comes twice or too late,
 /// and what stands in the journal about the row is newer.
-fn settle(connection: &Connection, owner: &Owner, draft: &mut Draft, finished: &[Settlement]) -> Result<(), Fault> {
+fn settle(
+    connection: &Connection,
+    owner: &Owner,
+    draft: &mut Draft,
+    finished: &[(u64, Settlement)],
+) -> Result<(), Fault> {
+    let before = draft.seq;
     let mut unclaim = connection.prepare_cached("DELETE FROM claim WHERE row = ?1")?;
-    for settlement in finished {
+    for (order, settlement) in finished {
         let row = settlement.row;
         let begun = owner.begun.get(&row).filter(|begun| begun.attempt == settlement.attempt);
         let Some(begun) = begun.filter(|_| draft.settled.insert(row)) else {
@@ -126,7 +133,7 @@ fn settle(connection: &Connection, owner: &Owner, draft: &mut Draft, finished: &
         };
         unclaim.execute([key(row)])?;
         match kind_of(&settlement.outcome) {
-            Some(kind) => record(connection, draft, begun, kind, settlement)?,
+            Some(kind) => record(connection, draft, begun, kind, before + order, settlement)?,
             None => release(connection, draft, begun, settlement)?,
         }
     }
@@ -138,6 +145,7 @@ fn record(
     draft: &mut Draft,
     begun: &Begun,
     kind: i64,
+    seq: u64,
     settlement: &Settlement,
 ) -> Result<(), Fault> {
     let due = match &settlement.outcome {
@@ -147,8 +155,8 @@ fn record(
     // Only what may be tried again needs to know since when.
     let first = begun.first.filter(|_| kind == kind::DEFERRED);
     let sql = "INSERT OR REPLACE INTO
-               state(row, queued, due, attempts, first, kind, attempt, at, code, enhanced, text, backend)
-               VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?4, ?7, ?8, ?9, ?10, ?11)";
+               state(row, queued, due, attempts, first, kind, attempt, at, code, enhanced, text, backend, seq)
+               VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?4, ?7, ?8, ?9, ?10, ?11, ?12)";
     let reply = settlement.outcome.reply();
     connection.prepare_cached(sql)?.execute(params![
         key(settlement.row),
@@ -162,7 +170,9 @@ fn record(
         reply.and_then(|reply| reply.enhanced.as_deref()),
         reply.map(|reply| reply.text.as_str()).filter(|text| !text.is_empty()),
         settlement.backend.as_deref(),
+        key(seq),
     ])?;
+    draft.seq = draft.seq.max(seq);
     draft.waiting += u64::from(due.is_some());
     *slot(&mut draft.counts, begun.kind) -= 1;
     *slot(&mut draft.counts, kind) += 1;

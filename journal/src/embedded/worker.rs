@@ -1,7 +1,7 @@
 //! The embedded journal's worker, and how it takes over what a dead one left.
 
 use super::account::{Orphan, orphans, sender_gone};
-use super::codec::{kind, nanos, number, queued, slot};
+use super::codec::{key, kind, nanos, number, queued, slot};
 use super::engine::{Engine, Write};
 use super::fault::Fault;
 use super::ledger::{Draft, Owner};
@@ -51,6 +51,10 @@ impl Worker for EmbeddedWorker {
     fn exhausted(&self) -> bool {
         self.engine.snapshot().exhausted
     }
+
+    fn paused(&self) -> bool {
+        self.engine.snapshot().paused
+    }
 }
 
 impl Drop for EmbeddedWorker {
@@ -86,7 +90,7 @@ fn take_over(store: &mut Store, options: WorkerOptions) -> Result<u64, Error> {
     let has_orphans = store.reading(|connection| Ok(!orphans(connection)?.is_empty()))?;
     if has_orphans {
         let how_many = store.transaction(|connection, _, draft| match options.on_unknown {
-            OnUnknown::Hold => hold(connection),
+            OnUnknown::Hold => hold(connection, draft),
             OnUnknown::Resend => queue_again(connection, draft, options.now),
         })?;
         tracing::warn!(rows = how_many, policy = ?options.on_unknown, "rows were claimed by a run that ended before their outcome was known");
@@ -103,16 +107,17 @@ fn take_over(store: &mut Store, options: WorkerOptions) -> Result<u64, Error> {
 }
 
 /// Orphans are settled as unknown. They are counted as such already.
-pub(super) fn hold(connection: &Connection) -> Result<usize, Fault> {
+pub(super) fn hold(connection: &Connection, draft: &mut Draft) -> Result<usize, Fault> {
     let outcome = sender_gone();
     let text = outcome.reply().map(|reply| reply.text.as_str());
     let mut insert = connection.prepare_cached(
-        "INSERT OR REPLACE INTO state(row, queued, attempts, kind, attempt, at, code, text)
-         VALUES(?1, 0, ?2, ?3, ?2, ?4, 0, ?5)",
+        "INSERT OR REPLACE INTO state(row, queued, attempts, kind, attempt, at, code, text, seq)
+         VALUES(?1, 0, ?2, ?3, ?2, ?4, 0, ?5, ?6)",
     )?;
     let orphans = orphans(connection)?;
     for Orphan { row, attempt, at, .. } in &orphans {
-        insert.execute((row, attempt, kind::UNKNOWN, at, text))?;
+        draft.seq += 1;
+        insert.execute((row, attempt, kind::UNKNOWN, at, text, key(draft.seq)))?;
     }
     connection.execute("DELETE FROM claim", [])?;
     Ok(orphans.len())

@@ -1,20 +1,24 @@
 //! The clients of Kafka, made as this program needs them, and how their records are read. No record is interpreted here.
 
 use super::Shared;
-use super::errors::failed;
+use super::errors::{Heard, failed, failed_on};
+use super::settings::TokenFile;
 use super::wire::{Unreadable, header};
 use crate::Error;
 use rdkafka::client::ClientContext;
 use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers, Message as _};
+use rdkafka::metadata::Metadata;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a call waits for the broker's answer before it is given up or made again.
 pub(super) const ANSWER: Duration = Duration::from_secs(10);
+/// How long a client has to ask for a token; it does so as soon as it is there.
+const LOGIN: Duration = Duration::from_secs(2);
 /// A record's key, headers and frame, in bytes, at most.
 pub(super) const OVERHEAD: usize = 512;
 
@@ -24,24 +28,29 @@ pub(super) struct Ears {
     /// Set while no broker can be reached.
     pub(super) cut_off: Arc<AtomicBool>,
     /// For credentials that are read anew when they expire.
-    pub(super) token: Option<Arc<super::settings::TokenFile>>,
+    token: Option<Arc<TokenFile>>,
+    /// Set once a token was asked for.
+    asked: Arc<AtomicBool>,
+    /// What all clients of the cluster heard.
+    heard: Arc<Heard>,
 }
 
 impl ClientContext for Ears {
     const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
 
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        super::errors::log(level, facility, message);
+        super::errors::log(level, facility, message, &self.heard);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        super::errors::note(&error, reason, &self.cut_off);
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) {
+            self.cut_off.store(true, Ordering::Relaxed);
+        }
+        super::errors::note(&error, reason, &self.heard);
     }
 
-    fn generate_oauth_token(
-        &self,
-        _: Option<&str>,
-    ) -> Result<rdkafka::client::OAuthToken, Box<dyn std::error::Error>> {
+    fn generate_oauth_token(&self, _: Option<&str>) -> Result<rdkafka::client::OAuthToken, Box<dyn std::error::Error>> {
+        self.asked.store(true, Ordering::Release);
         match &self.token {
             Some(file) => file.read(),
             None => Err("no token file is set (--kafka-oauth-token-file)".into()),
@@ -52,6 +61,32 @@ impl ClientContext for Ears {
 impl ConsumerContext for Ears {}
 
 impl Ears {
+    /// Those of a new client.
+    pub(super) fn new(token: Option<Arc<TokenFile>>, heard: Arc<Heard>) -> Self {
+        Self { token, heard, ..Self::default() }
+    }
+
+    /// The same, that raise this flag while no broker can be reached.
+    pub(super) fn raising(self, cut_off: Arc<AtomicBool>) -> Self {
+        Self { cut_off, ..self }
+    }
+
+    /// A call to a broker succeeded: it can be reached, and what was heard before is past.
+    pub(super) fn reached(&self) {
+        self.cut_off.store(false, Ordering::Relaxed);
+        self.heard.reached();
+    }
+
+    /// With OAUTHBEARER a client asks for its token while it is polled, and can't do anything before: so a consumer with no assignment yet is
+    /// polled until it has asked. Does nothing for others.
+    pub(super) fn log_in<C: ConsumerContext>(&self, consumer: &BaseConsumer<C>) {
+        let begun = Instant::now();
+        while self.token.is_some() && !self.asked.load(Ordering::Acquire) && begun.elapsed() < LOGIN {
+            // What fails is told by the next call.
+            drop(consumer.poll(Duration::from_millis(20)));
+        }
+    }
+
     /// Whether no broker could be reached when last heard of.
     pub(super) fn is_cut_off(&self) -> bool {
         self.cut_off.load(Ordering::Relaxed)
@@ -79,6 +114,7 @@ impl Shared {
             .set("enable.auto.commit", "false")
             .set("enable.auto.offset.store", "false")
             .set("auto.offset.reset", "error")
+            .set("enable.partition.eof", "true")
             .set("allow.auto.create.topics", "false")
             .set("queued.max.messages.kbytes", "8192")
             .set("fetch.wait.max.ms", "250")
@@ -86,7 +122,9 @@ impl Shared {
             .set("reconnect.backoff.ms", "50")
             .set("reconnect.backoff.max.ms", "1000")
             .set("isolation.level", if sees == Sees::Committed { "read_committed" } else { "read_uncommitted" });
-        self.make("connecting to Kafka", &config)
+        let reader: Reader = self.make("connecting to Kafka", &config)?;
+        reader.context().log_in(&reader);
+        Ok(reader)
     }
 
     /// A client from its settings; a setting that librdkafka refuses is named.
@@ -100,11 +138,22 @@ impl Shared {
 
     /// The partitions of a topic; none if there is no such topic.
     pub(super) fn partitions_of(&self, reader: &Reader, topic: &str) -> Result<Option<i32>, Error> {
-        let metadata =
-            reader.fetch_metadata(Some(topic), ANSWER).map_err(|error| failed("looking at the topics", error))?;
-        let found = metadata.topics().iter().find(|found| found.name() == topic && found.error().is_none());
-        Ok(found.map(|found| i32::try_from(found.partitions().len()).unwrap_or(i32::MAX)).filter(|count| *count > 0))
+        partitions_in(reader.fetch_metadata(Some(topic), ANSWER), topic)
     }
+}
+
+/// The partitions of a topic by its metadata; none if there is no such topic.
+pub(super) fn partitions_in(metadata: Result<Metadata, KafkaError>, topic: &str) -> Result<Option<i32>, Error> {
+    let during = "looking at the topics";
+    let metadata = metadata.map_err(|error| failed(during, error))?;
+    let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else { return Ok(None) };
+    match found.error().map(RDKafkaErrorCode::from) {
+        None => {}
+        Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => return Ok(None),
+        Some(code) => return Err(failed_on(during, topic, KafkaError::MetadataFetch(code))),
+    }
+    let count = i32::try_from(found.partitions().len()).unwrap_or(i32::MAX);
+    Ok(Some(count).filter(|count| *count > 0))
 }
 
 /// The headers of a record, and its value.

@@ -56,6 +56,12 @@ impl Control {
         self.shards.values().filter_map(|published| published.ends.get(&partition)).copied().max().unwrap_or(0)
     }
 
+    /// How many partitions of `outbox` are known to hold something, the highest counting.
+    pub(super) fn partitions(&self) -> i32 {
+        let highest = self.shards.values().filter_map(|published| published.ends.keys().max()).max();
+        highest.map_or(0, |highest| highest + 1)
+    }
+
     /// Whether there are decisions about a partition at or behind an offset.
     pub(super) fn decides(&self, partition: i32, from: i64) -> bool {
         self.decisions.range(from..).any(|(_, decision)| decision.rows.contains_key(&partition))

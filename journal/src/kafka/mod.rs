@@ -1,18 +1,36 @@
 //! The journal on Apache Kafka: many producers, many workers, one account. `docs/protocol.md` says how, `docs/wire.md` what is on the topics.
 
+mod clerk;
 mod clients;
+mod contact;
 mod control;
+mod deciding;
 mod errors;
+mod fold;
 mod names;
+mod publish;
+mod reader;
+mod reading;
 mod settings;
+mod siblings;
+mod slots;
+mod tail;
+mod topics;
 mod transactor;
 pub mod wire;
+mod worker;
 
 pub use names::{Names, Which};
-pub use settings::Settings;
+pub use publish::KafkaPublisher;
+pub use settings::{Given, Secret, Settings};
+pub use tail::KafkaTail;
+pub use worker::KafkaWorker;
 
+use crate::{Command, Error, Journal, Paused, Pin, RowState, TailFrom, WorkerOptions};
+use campaign::Counts;
+use clients::{OVERHEAD, Reader};
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 /// How the journal of a campaign is opened.
@@ -43,6 +61,8 @@ pub struct Timing {
     pub final_dot: Duration,
     /// And how long to the reply, from the same moment.
     pub reply: Duration,
+    /// How long a worker that joins waits for its first share, before it goes on without.
+    pub first_share: Duration,
 }
 
 impl Default for Timing {
@@ -53,6 +73,7 @@ impl Default for Timing {
             transaction: Duration::from_secs(10),
             final_dot: Duration::from_secs(3),
             reply: Duration::from_secs(5),
+            first_share: Duration::from_secs(10),
         }
     }
 }
@@ -67,4 +88,168 @@ pub(crate) struct Shared {
     max_record_bytes: usize,
     /// By partition: the commits of this process, so that a reader here never sees less.
     seen: Mutex<BTreeMap<i32, u64>>,
+    /// The workers of this handle.
+    workers: worker::Workers,
+    /// For questions; made when it is needed first.
+    prober: OnceLock<Reader>,
+    /// What stands in `control`.
+    desk: Mutex<clerk::Desk>,
+    /// What stands in all topics.
+    book: Mutex<reader::Book>,
+}
+
+impl Shared {
+    fn new(options: &Options) -> Self {
+        Self {
+            settings: options.settings.clone(),
+            names: Names::of(&options.which),
+            uid: options.which.uid.to_string(),
+            timing: options.timing,
+            max_record_bytes: OVERHEAD,
+            seen: Mutex::default(),
+            workers: worker::Workers::default(),
+            prober: OnceLock::new(),
+            desk: Mutex::default(),
+            book: Mutex::default(),
+        }
+    }
+}
+
+/// The journal of a campaign on Kafka.
+#[derive(Clone)]
+pub struct Kafka {
+    shared: Arc<Shared>,
+}
+
+impl Kafka {
+    /// Opens the journal of a campaign, and makes or mends its topics.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`], [`Error::Denied`]; [`Error::Unsuitable`] for a broker without transactions or older than 2.5, and for names that
+    /// Kafka does not take; [`Error::TopicGone`] if the campaign was begun and one of its topics is not there.
+    pub async fn open(options: Options) -> Result<Self, Error> {
+        let runtime = tokio::runtime::Handle::current();
+        blocking(move || {
+            let mut shared = Shared::new(&options);
+            topics::check_names(&shared)?;
+            contact::first_contact(&shared.settings)?;
+            shared.max_record_bytes = topics::ensure(&shared, &options, runtime)?;
+            Ok(Self { shared: Arc::new(shared) })
+        })
+        .await
+    }
+
+    /// Opens the journal of a campaign that was begun; nothing is created or changed.
+    ///
+    /// # Errors
+    /// [`Error::NotPinned`] if there is nothing of the campaign on this Kafka; [`Error::TopicGone`] if only a part of it is there.
+    pub async fn open_existing(options: Options) -> Result<Self, Error> {
+        let runtime = tokio::runtime::Handle::current();
+        blocking(move || {
+            let mut shared = Shared::new(&options);
+            topics::check_names(&shared)?;
+            contact::first_contact(&shared.settings)?;
+            topics::must_exist(&shared)?;
+            shared.max_record_bytes = topics::look_at(&shared, runtime)?;
+            Ok(Self { shared: Arc::new(shared) })
+        })
+        .await
+    }
+
+    /// Other campaigns of the same namespace and name, by the beginning of their uid, with what they have pinned.
+    ///
+    /// # Errors
+    /// As [`Kafka::open`].
+    pub async fn siblings(options: &Options) -> Result<Vec<(String, Option<Pin>)>, Error> {
+        let options = options.clone();
+        blocking(move || siblings::of(&Shared::new(&options), &options.which)).await
+    }
+
+    /// The names of its topics and its group.
+    pub fn names(&self) -> &Names {
+        &self.shared.names
+    }
+
+    /// Ends all workers of this handle as by SIGKILL: nothing is settled or said any more. Returns when they are gone. For tests.
+    #[cfg(feature = "conformance")]
+    pub async fn crash(&self) {
+        let shared = self.shared.clone();
+        // Nothing in there fails.
+        let _ = tokio::task::spawn_blocking(move || shared.workers.crash()).await;
+    }
+
+    /// Asks Kafka something, on a thread that may block.
+    async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Shared) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let shared = self.shared.clone();
+        blocking(move || question(&shared)).await
+    }
+}
+
+/// Clients are let go on a thread of their own: ending one waits for its connections.
+impl Drop for Shared {
+    fn drop(&mut self) {
+        let clients = (self.prober.take(), std::mem::take(&mut self.desk), std::mem::take(&mut self.book));
+        // Without a thread it just takes longer here.
+        drop(std::thread::Builder::new().name("kafka-close".to_owned()).spawn(move || drop(clients)));
+    }
+}
+
+/// Runs what blocks.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
+    let ended = |error: tokio::task::JoinError| Error::Kafka { during: "asking Kafka", source: Box::new(error) };
+    tokio::task::spawn_blocking(work).await.map_err(ended)?
+}
+
+impl Journal for Kafka {
+    type Publisher = KafkaPublisher;
+    type Worker = KafkaWorker;
+    type Tail = KafkaTail;
+
+    async fn pin(&self, pin: Pin) -> Result<(), Error> {
+        self.ask(move |shared| shared.pin(&pin)).await
+    }
+
+    async fn pinned(&self) -> Result<Option<Pin>, Error> {
+        self.ask(|shared| shared.control(|control| control.pin.clone())).await
+    }
+
+    async fn publisher(&self, shard: u32) -> Result<Self::Publisher, Error> {
+        KafkaPublisher::begin(self.shared.clone(), shard).await
+    }
+
+    async fn worker(&self, options: WorkerOptions) -> Result<Self::Worker, Error> {
+        KafkaWorker::begin(self.shared.clone(), options).await
+    }
+
+    async fn counts(&self) -> Result<Counts, Error> {
+        self.ask(Shared::counts).await
+    }
+
+    async fn published(&self) -> Result<bool, Error> {
+        self.ask(|shared| shared.control(control::Control::published)).await
+    }
+
+    async fn rows(&self, from_row: u64, limit: usize) -> Result<Vec<RowState>, Error> {
+        self.ask(move |shared| shared.account(|account| account.rows(from_row, limit))).await
+    }
+
+    async fn command(&self, command: Command) -> Result<u64, Error> {
+        self.ask(move |shared| shared.decide(&command)).await
+    }
+
+    async fn paused(&self) -> Result<Option<Paused>, Error> {
+        self.ask(|shared| shared.control(|control| control.paused.clone())).await
+    }
+
+    async fn tail(&self, from: TailFrom) -> Result<Self::Tail, Error> {
+        let shared = self.shared.clone();
+        blocking(move || KafkaTail::begin(shared, from)).await
+    }
+
+    fn max_message_bytes(&self) -> Option<usize> {
+        Some(self.shared.max_record_bytes.saturating_sub(OVERHEAD))
+    }
 }

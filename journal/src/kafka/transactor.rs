@@ -4,8 +4,8 @@
 //! sent: librdkafka's own flush at commit works in slices of 100 ms.
 
 use super::Shared;
-use super::clients::{ANSWER, Ears};
-use super::errors::failed;
+use super::clients::{ANSWER, Ears, partitions_in};
+use super::errors::{failed, failed_on};
 use super::wire::header;
 use crate::Error;
 use rdkafka::client::ClientContext;
@@ -15,7 +15,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Header, Message as _, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
 use rdkafka::topic_partition_list::TopicPartitionList;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
@@ -108,12 +108,19 @@ pub(super) struct Transactor {
     reports: Receiver<Report>,
     /// The batch that is under way: reports of earlier ones, which were given up, may still come.
     batch: Cell<u64>,
+    /// The topic of the record that failed last.
+    failing: RefCell<String>,
     uid: String,
 }
 
 impl Transactor {
     /// Becomes the one that writes under this id; an earlier one is fenced, and what it had open is aborted (KIP-98).
     pub(super) fn open(shared: &Shared, id: &str) -> Result<Self, Error> {
+        Self::open_with(shared, id, shared.settings.ears())
+    }
+
+    /// The same, with ears of the caller's.
+    pub(super) fn open_with(shared: &Shared, id: &str, ears: Ears) -> Result<Self, Error> {
         let mut config = shared.settings.client();
         config
             .set("transactional.id", id)
@@ -121,6 +128,7 @@ impl Transactor {
             .set("enable.idempotence", "true")
             .set("acks", "all")
             .set("linger.ms", "0")
+            .set("allow.auto.create.topics", "false")
             .set("retry.backoff.ms", "10")
             .set("retry.backoff.max.ms", "200")
             .set("reconnect.backoff.ms", "50")
@@ -129,18 +137,27 @@ impl Transactor {
             .set("message.max.bytes", shared.max_record_bytes.to_string())
             .set("queue.buffering.max.kbytes", "262144");
         let (send, reports) = channel();
-        let context = Deliveries { ears: shared.settings.ears(), reports: send };
+        let context = Deliveries { ears, reports: send };
         let producer: ThreadedProducer<Deliveries> =
             config.create_with_context(context).map_err(|error| failed("connecting to Kafka", error))?;
-        let transactor = Self { producer, reports, batch: Cell::new(0), uid: shared.uid.clone() };
+        let transactor =
+            Self { producer, reports, batch: Cell::new(0), failing: RefCell::default(), uid: shared.uid.clone() };
+        // With no broker connected yet the library would look for the coordinator only half a second later.
+        drop(transactor.producer.client().fetch_metadata(Some(&shared.names.outcomes), ANSWER));
         let begun = Instant::now();
         loop {
             match transactor.producer.init_transactions(ANSWER) {
                 Ok(()) => return Ok(transactor),
                 Err(error) if is_retriable(&error) && begun.elapsed() < PATIENCE => {}
-                Err(error) => return Err(failed("becoming a writer of transactions", error)),
+                Err(error) if transactor.is_fenced(&error) => return Err(Error::Fenced),
+                Err(error) => return Err(failed_on("becoming a writer of transactions", id, error)),
             }
         }
+    }
+
+    /// The partitions of a topic, and from now on this one writes to them; none if there is no such topic.
+    pub(super) fn partitions_of(&self, topic: &str) -> Result<Option<i32>, Error> {
+        partitions_in(self.producer.client().fetch_metadata(Some(topic), ANSWER), topic)
     }
 
     /// Writes records as one transaction; their offsets in the order given. `offsets` makes, from those, the offsets of the group that belong to it.
@@ -188,7 +205,7 @@ impl Transactor {
             let ((of, number), report) =
                 self.reports.recv().map_err(|_| KafkaError::MessageProduction(RDKafkaErrorCode::Fail))?;
             if let (true, Some(slot)) = (of == batch, offsets.get_mut(number)) {
-                *slot = report?;
+                *slot = report.inspect_err(|_| *self.failing.borrow_mut() = records[number].topic.to_owned())?;
                 missing -= 1;
             }
         }
@@ -218,7 +235,10 @@ impl Transactor {
                     message = back;
                     std::thread::sleep(Duration::from_millis(1));
                 }
-                Err((error, _)) => return Err(error),
+                Err((error, _)) => {
+                    *self.failing.borrow_mut() = record.topic.to_owned();
+                    return Err(error);
+                }
             }
         }
     }
@@ -242,7 +262,7 @@ impl Transactor {
                 Err(error) if is_retriable(&error) && begun.elapsed() < PATIENCE => {
                     tracing::warn!(%error, "a commit got no answer; asking again");
                 }
-                Err(error) if is_fenced(&error) => return Err(Failed::Fenced(failed("committing", error))),
+                Err(error) if self.is_fenced(&error) => return Err(Failed::Fenced(failed("committing", error))),
                 Err(error) => return Err(Failed::Dead(failed("committing", error))),
             }
         }
@@ -259,14 +279,21 @@ impl Transactor {
             match self.producer.abort_transaction(ANSWER) {
                 Ok(()) => return verdict,
                 Err(error) if is_retriable(&error) && begun.elapsed() < PATIENCE => {}
+                Err(error) if self.is_fenced(&error) => return Failed::Fenced(failed("aborting", error)),
                 Err(error) => return Failed::Dead(failed("aborting", error)),
             }
         }
     }
 
+    /// Whether another has the transactional id. Records that were under way then fail for other reasons; the producer knows the right one.
+    fn is_fenced(&self, error: &KafkaError) -> bool {
+        let fatal = self.producer.client().fatal_error().map(|(code, _)| code);
+        error.rdkafka_error_code().into_iter().chain(fatal).any(tells_of_a_fence)
+    }
+
     fn judge(&self, during: &'static str, error: KafkaError) -> Failed {
         use RDKafkaErrorCode as Code;
-        if is_fenced(&error) {
+        if self.is_fenced(&error) {
             return Failed::Fenced(failed(during, error));
         }
         if let KafkaError::Transaction(fault) = &error
@@ -278,7 +305,13 @@ impl Transactor {
             return Failed::Dead(failed(during, error));
         }
         match error.rdkafka_error_code() {
-            Some(Code::IllegalGeneration | Code::UnknownMemberId | Code::StaleMemberEpoch | Code::RebalanceInProgress) => Failed::Group,
+            Some(
+                Code::IllegalGeneration | Code::UnknownMemberId | Code::StaleMemberEpoch | Code::RebalanceInProgress,
+            ) => Failed::Group,
+            Some(Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition) => {
+                Failed::Aborted(Error::TopicGone { topic: self.failing.borrow().clone() })
+            }
+            Some(Code::TopicAuthorizationFailed) => Failed::Aborted(failed_on(during, &self.failing.borrow(), error)),
             _ => Failed::Aborted(failed(during, error)),
         }
     }
@@ -295,7 +328,7 @@ fn requires_abort(error: &KafkaError) -> bool {
     matches!(error, KafkaError::Transaction(fault) if fault.txn_requires_abort() && !fault.is_fatal())
 }
 
-fn is_fenced(error: &KafkaError) -> bool {
+fn tells_of_a_fence(code: RDKafkaErrorCode) -> bool {
     use RDKafkaErrorCode as Code;
-    matches!(error.rdkafka_error_code(), Some(Code::Fenced | Code::ProducerFenced | Code::InvalidProducerEpoch))
+    matches!(code, Code::Fenced | Code::ProducerFenced | Code::InvalidProducerEpoch)
 }

@@ -4,6 +4,10 @@
 //! A schema's name ends with its version. Fields may be added to a version; what changes or takes away the meaning of one makes a new version,
 //! and a reader refuses versions that it doesn't know.
 
+mod schemas;
+
+pub use schemas::schemas;
+
 use crate::{Checkpoint, Paused, Pin};
 use campaign::{Message, Outcome, Settlement, Skipped};
 use jiff::Timestamp;
@@ -97,9 +101,10 @@ pub enum Happened {
     },
     /// It is in the queue (again), to be claimed when due.
     Queued {
-        /// Not before this time.
-        #[schemars(with = "String")]
-        due: Timestamp,
+        /// Not before this time; none: at its turn in the order of the list.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schemars(with = "Option<String>")]
+        due: Option<Timestamp>,
         /// What it counts as.
         counted: Counted,
         /// Why.
@@ -338,9 +343,12 @@ mod tests {
         let all = [
             Happened::Claimed { counted: Counted::Pending, due: None },
             Happened::Claimed { counted: Counted::Deferred, due: Some(at) },
-            Happened::Settled { backend: Some("relay".to_owned()), outcome: Outcome::Delivered { reply: reply.clone() } },
+            Happened::Settled {
+                backend: Some("relay".to_owned()),
+                outcome: Outcome::Delivered { reply: reply.clone() },
+            },
             Happened::Settled { backend: None, outcome: Outcome::Deferred { due: at, reply: reply.clone() } },
-            Happened::Queued { due: at, counted: Counted::Deferred, why: Why::Paced },
+            Happened::Queued { due: Some(at), counted: Counted::Deferred, why: Why::Paced },
             Happened::Late { backend: None, outcome: Outcome::Rejected { reply } },
         ];
         for happened in all {
@@ -353,8 +361,16 @@ mod tests {
     #[test]
     fn the_largest_mark_fits_into_half_a_kibibyte() {
         let large = u64::MAX;
-        let mark =
-            Mark { v: 1, seq: large, at: i64::MAX, tail: i64::MAX, control: i64::MAX, n: [large; 6], c: [large; 2], q: large };
+        let mark = Mark {
+            v: 1,
+            seq: large,
+            at: i64::MAX,
+            tail: i64::MAX,
+            control: i64::MAX,
+            n: [large; 6],
+            c: [large; 2],
+            q: large,
+        };
         assert!(mark.encode().len() <= 512, "{}", mark.encode());
         assert_eq!(Mark::decode(&mark.encode()), Some(mark));
         assert_eq!(Mark::decode("{\"v\":2}"), None);

@@ -3,13 +3,19 @@
 
 /// How many workers there are.
 pub(crate) const WORKERS: usize = 2;
+/// The other worker.
+pub(crate) fn other(worker: usize) -> usize {
+    WORKERS - 1 - worker
+}
+
 /// How many rows there are at most.
 pub(crate) const ROWS: usize = 3;
 /// How many partitions there are at most.
 pub(crate) const PARTITIONS: usize = 2;
 
-/// What a record of `outcomes` says of a row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// What a record of `outcomes` says of a row. `Late`, what an old owner learned when the row was no longer its own, is evidence that no rule reads: it isn't
+/// modelled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Kind {
     /// It is claimed.
     Claim,
@@ -19,12 +25,10 @@ pub(crate) enum Kind {
     Unknown,
     /// It is to be claimed again: deferred, released, or unknown under `Resend`.
     Again,
-    /// What an old owner learned when the row was no longer its own: evidence, which no rule reads.
-    Late,
 }
 
 /// How the transaction of a record ended, if it did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Ending {
     /// No marker yet: a `read_committed` reader stops before it.
     Open,
@@ -35,17 +39,19 @@ pub(crate) enum Ending {
 }
 
 /// A record of a partition of `outcomes`; its offset is its place in the log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Record {
     pub(crate) row: usize,
     pub(crate) attempt: u8,
     pub(crate) kind: Kind,
     pub(crate) by: usize,
     pub(crate) ending: Ending,
+    /// A claim whose writer gave up before it heard whether it was committed: it remembers the record, and that the mail never went out.
+    pub(crate) is_forsaken: bool,
 }
 
 /// The committed offset of a partition of `outbox`, with its metadata.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Committed {
     /// The first row that is not claimed yet, counted within the partition.
     pub(crate) next: usize,
@@ -54,7 +60,7 @@ pub(crate) struct Committed {
 }
 
 /// `outbox-p` and `outcomes-p`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Partition {
     /// The member that the group gave it to.
     pub(crate) owner: Option<usize>,
@@ -72,15 +78,15 @@ impl Partition {
         self.log[..end].iter().all(|record| record.ending != Ending::Open)
     }
 
-    /// The latest committed record of a row in `from..end`, evidence aside.
+    /// The latest committed record of a row in `from..end`.
     pub(crate) fn latest(&self, row: usize, from: usize, end: usize) -> Option<Record> {
-        let counts = |record: &&Record| record.row == row && record.ending == Ending::Committed && record.kind != Kind::Late;
+        let counts = |record: &&Record| record.row == row && record.ending == Ending::Committed;
         self.log[from.min(end)..end].iter().rev().find(counts).copied()
     }
 }
 
 /// Where a worker's transaction stands at its coordinator.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Stage {
     /// There is none.
     Idle,
@@ -93,7 +99,7 @@ pub(crate) enum Stage {
 }
 
 /// A worker's transaction.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Transaction {
     pub(crate) stage: Stage,
     /// Offsets that were sent and whose marker isn't written.
@@ -101,10 +107,10 @@ pub(crate) struct Transaction {
 }
 
 /// The brokers.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Broker {
     pub(crate) partitions: Vec<Partition>,
-    /// Whether the worker is a member of the group.
+    /// Whether the worker is a member of the group. One that is alive is: when its session ended it joins again in the background.
     pub(crate) members: [bool; WORKERS],
     pub(crate) transactions: [Transaction; WORKERS],
 }
@@ -117,7 +123,7 @@ impl Broker {
         let transaction = Transaction { stage: Stage::Idle, offsets: [None; PARTITIONS] };
         Self {
             partitions: vec![partition; partitions],
-            members: [false; WORKERS],
+            members: [true; WORKERS],
             transactions: [transaction.clone(), transaction],
         }
     }
@@ -155,9 +161,8 @@ impl Broker {
         self.transactions[worker] = Transaction { stage: Stage::Idle, offsets: [None; PARTITIONS] };
     }
 
-    /// A member is gone, by itself or because its session ended: its partitions may be given to others at once.
+    /// A membership ended, by itself or with its session: the partitions may be given to others at once.
     pub(crate) fn expel(&mut self, worker: usize) {
-        self.members[worker] = false;
         for partition in &mut self.partitions {
             if partition.owner == Some(worker) {
                 partition.owner = None;

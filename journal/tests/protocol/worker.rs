@@ -4,13 +4,11 @@
 use crate::broker::{Kind, PARTITIONS, ROWS};
 
 /// What the worker knows of a partition.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Hold {
     /// It isn't its own.
     NotMine,
-    /// It was given to it.
-    Assigned,
-    /// The committed offset is fetched, `outcomes` is being read from the tail to `end`, the high watermark seen after the fetch.
+    /// It was given to it, the committed offset is fetched, `outcomes` is being read from the tail to `end`, the high watermark seen after the fetch.
     Reading {
         /// None: there was no committed offset, so the position is rebuilt from the claims.
         next: Option<usize>,
@@ -22,7 +20,7 @@ pub(crate) enum Hold {
 }
 
 /// Where a sending lease stands. Time passes by events: a lease may end at any moment, and it has ended when a wait is over that began after it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Lease {
     /// Ended, or there is none.
     Over,
@@ -33,7 +31,7 @@ pub(crate) enum Lease {
 }
 
 /// What the worker knows of a row; numbers are attempts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Row {
     /// Nothing to do, or nothing known: new, done, or another's.
     Away,
@@ -56,7 +54,7 @@ pub(crate) enum Row {
 }
 
 /// How far a tick has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Step {
     /// The batch is chosen; group metadata and start time are noted with it.
     Formed,
@@ -69,7 +67,7 @@ pub(crate) enum Step {
 }
 
 /// A tick: one Kafka transaction.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Tick {
     pub(crate) step: Step,
     /// Whether the group metadata that was noted is still the member's.
@@ -81,7 +79,7 @@ pub(crate) struct Tick {
 }
 
 /// A worker's memory.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Worker {
     /// The process is there.
     pub(crate) is_alive: bool,
@@ -91,6 +89,8 @@ pub(crate) struct Worker {
     pub(crate) leases: [Lease; PARTITIONS],
     pub(crate) rows: [Row; ROWS],
     pub(crate) tick: Option<Tick>,
+    /// By row, the attempt that was claimed and never sent; 0: none. Only for [`crate::model::Protocol::ClaimsByAttempt`].
+    pub(crate) never_sent: [u8; ROWS],
 }
 
 impl Worker {
@@ -103,6 +103,7 @@ impl Worker {
             leases: [Lease::Over; PARTITIONS],
             rows: [Row::Away; ROWS],
             tick: None,
+            never_sent: [0; ROWS],
         }
     }
 

@@ -30,7 +30,12 @@ const WAIT_AND_RUN: &str = r#"read -r go && exec "$@" </dev/null"#;
 const WATCH: &str = r#"read -r pid || exit 0
 read -r leave && exit 0
 kill -KILL "$pid"
-[ -z "$1" ] || { while kill -0 "$pid"; do sleep 0.05; done; rm -rf "$1"; rmdir "${1%/*}"; }"#;
+[ -z "$1" ] || {
+    n=0
+    while kill -0 "$pid" && [ $n -lt 100 ]; do sleep 0.05; n=$((n + 1)); done
+    rm -rf "$1"
+    rmdir "${1%/*}"
+}"#;
 
 /// Where a broker's things are.
 #[derive(Debug, Clone)]
@@ -65,6 +70,8 @@ impl Place {
         command.args(["-Djava.awt.headless=true", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"]);
         command.arg("-Dorg.slf4j.simpleLogger.showDateTime=true");
         command.arg("-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS");
+        // Libraries for compression are unpacked there.
+        command.arg(format!("-Djava.io.tmpdir={}", self.folder.display()));
         command.arg("kafka.Kafka").arg(self.properties());
         command
     }
@@ -150,6 +157,11 @@ impl Process {
         self.child.id()
     }
 
+    /// Whether it has not ended.
+    pub(super) fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
     /// Waits until the broker serves clients and knows all of `wanted`.
     pub(super) fn wait_until_up(&mut self, place: &Place, wanted: &[i32]) -> Result<(), Error> {
         let deadline = Instant::now() + PATIENCE;
@@ -176,8 +188,10 @@ impl Process {
     /// Lets the broker end in order; one that takes too long is killed.
     pub(super) fn stop(mut self) {
         self.signal(Signal::TERM);
+        // A frozen one hears nothing before it goes on.
+        self.signal(Signal::CONT);
         let deadline = Instant::now() + GRACE;
-        while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < deadline {
+        while self.is_running() && Instant::now() < deadline {
             std::thread::sleep(PAUSE);
         }
         self.kill();

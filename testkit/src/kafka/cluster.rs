@@ -3,7 +3,7 @@
 use super::broker::{Place, Process};
 use super::dist::Dist;
 use super::ports::{Block, MOST_BROKERS};
-use super::{Error, KafkaOptions, config};
+use super::{Error, KafkaOptions, archive, config};
 use rustix::process::Signal;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -18,9 +18,10 @@ const CLUSTER_ID: &str = "bWFpbGNhbXBhaWduLXRlcw";
 pub struct Kafka {
     dist: Dist,
     brokers: Vec<(Place, Mutex<Option<Process>>)>,
+    folder: PathBuf,
     _ports: Block,
     /// Dropped after the brokers have ended.
-    _folder: Option<TempDir>,
+    _temporary: Option<TempDir>,
 }
 
 impl Kafka {
@@ -38,21 +39,22 @@ impl Kafka {
     /// If Kafka can't be had, or a broker doesn't start; the end of its log is part of the message.
     pub fn try_start(options: &KafkaOptions) -> Result<Self, Error> {
         let dist = Dist::ensure()?;
+        archive::ensure(&dist)?;
         let ports = match options.first_port {
             Some(first) => Block::given(first, options.brokers)?,
             None => Block::choose(options.brokers)?,
         };
-        let (folder, temporary) = match &options.folder {
-            Some(folder) => (folder.clone(), None),
+        let temporary = match &options.folder {
+            Some(_) => None,
             None => {
-                let temporary = tempfile::Builder::new().prefix("kafka-").tempdir();
-                let temporary = temporary.map_err(Error::file(&std::env::temp_dir()))?;
-                (temporary.path().to_path_buf(), Some(temporary))
+                Some(tempfile::Builder::new().prefix("kafka-").tempdir().map_err(Error::file(&std::env::temp_dir()))?)
             }
         };
+        let folder = temporary.as_ref().map(|folder| folder.path().to_path_buf());
+        let folder = folder.or_else(|| options.folder.clone()).unwrap_or_default();
         let places = places(options, &ports, &folder);
         prepare(&dist, &places, &ports, options)?;
-        let mut kafka = Self { dist, brokers: Vec::new(), _ports: ports, _folder: temporary };
+        let mut kafka = Self { dist, brokers: Vec::new(), folder, _ports: ports, _temporary: temporary };
         for place in places {
             let process = Process::attached(&place, &kafka.dist)?;
             kafka.brokers.push((place, Mutex::new(Some(process))));
@@ -76,6 +78,11 @@ impl Kafka {
         addresses(self.brokers.iter().map(|(place, _)| place.ports.inside))
     }
 
+    /// Where the brokers' settings, data and logs are, in `broker-1` and so on.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// How many brokers there are, running or not.
     pub fn brokers(&self) -> usize {
         self.brokers.len()
@@ -84,6 +91,12 @@ impl Kafka {
     /// The process id of broker `number` (from 0), while it runs.
     pub fn process_id(&self, number: usize) -> Option<u32> {
         locked(&self.brokers[number].1).as_ref().map(Process::id)
+    }
+
+    /// Where brokers that run take the administrator's requests.
+    pub(super) fn inside_ports(&self) -> Vec<u16> {
+        let running = self.brokers.iter().filter(|(_, process)| locked(process).is_some());
+        running.map(|(place, _)| place.ports.inside).collect()
     }
 
     /// Lets broker `number` (from 0) end in order (SIGTERM), and waits for it.
@@ -100,7 +113,7 @@ impl Kafka {
         }
     }
 
-    /// Starts broker `number` again after [`Kafka::stop`] or [`Kafka::kill`], with its ports and its data, and waits until it takes part. After a kill this
+    /// Starts broker `number` again, after [`Kafka::stop`], [`Kafka::kill`] or an end of its own, with its ports and its data, and waits until it takes part. After a kill this
     /// takes until its old session is over: 4 s.
     ///
     /// # Panics
@@ -108,7 +121,7 @@ impl Kafka {
     pub fn start_again(&self, number: usize) {
         let (place, process) = &self.brokers[number];
         let mut process = locked(process);
-        if process.is_some() {
+        if process.as_mut().is_some_and(Process::is_running) {
             return;
         }
         let started = Process::attached(place, &self.dist).and_then(|mut process| {
@@ -151,7 +164,7 @@ pub(super) fn id(place: &Place) -> i32 {
     i32::try_from(config::node_id(place.number)).unwrap_or(i32::MAX)
 }
 
-fn addresses(ports: impl Iterator<Item = u16>) -> String {
+pub(super) fn addresses(ports: impl Iterator<Item = u16>) -> String {
     ports.map(|port| format!("127.0.0.1:{port}")).collect::<Vec<_>>().join(",")
 }
 
@@ -202,7 +215,7 @@ fn format(dist: &Dist, place: &Place, options: &KafkaOptions) -> Result<(), Erro
     }
     let output = command.stdin(Stdio::null()).output().map_err(|source| Error::Program {
         program: "java".to_owned(),
-        package: "openjdk-17-jre-headless",
+        package: "default-jre-headless",
         source,
     })?;
     if output.status.success() {

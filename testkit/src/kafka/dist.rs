@@ -7,6 +7,7 @@ use crate::cache;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::UNIX_EPOCH;
 
 /// The version of Apache Kafka that is run.
 pub const VERSION: &str = "4.2.0";
@@ -31,6 +32,8 @@ const COPY: &str = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-
 #[derive(Debug, Clone)]
 pub(super) struct Dist {
     folder: PathBuf,
+    /// Where Java writes the archive of the classes it used, when it ends.
+    writes: Option<PathBuf>,
 }
 
 impl Dist {
@@ -38,7 +41,7 @@ impl Dist {
     pub(super) fn ensure() -> Result<Self, Error> {
         let name = format!("kafka-{VERSION}");
         let folder = cache::folder(&name).map_err(Error::file(Path::new("the cache")))?;
-        let dist = Self { folder };
+        let dist = Self { folder, writes: None };
         if dist.is_whole() {
             return Ok(dist);
         }
@@ -53,10 +56,29 @@ impl Dist {
 
     /// Java with Kafka's classes.
     pub(super) fn java(&self) -> Command {
-        let program = java_program();
-        let mut command = Command::new(program);
+        let mut command = Command::new(java_program());
+        let archive = self.archive();
+        if let Some(written) = &self.writes {
+            command.arg(format!("-XX:ArchiveClassesAtExit={}", written.display()));
+        } else if archive.metadata().is_ok_and(|file| file.len() > 0) {
+            command.arg(format!("-XX:SharedArchiveFile={}", archive.display()));
+        }
+        // Without figures for other programs, which would stay in the temporary folder when Java is killed.
+        command.args(["-XX:-UsePerfData", "-Xlog:disable", "-Xlog:all=error:stderr"]);
         command.arg("-cp").arg(self.folder.join("libs/*"));
         command
+    }
+
+    /// Where the archive of Kafka's classes is kept for this Java: another one can't read it.
+    pub(super) fn archive(&self) -> PathBuf {
+        let java = java_program().canonicalize().and_then(|program| program.metadata());
+        let built = java.and_then(|file| file.modified()).ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+        self.folder.join(format!("classes-{}.jsa", built.unwrap_or_default().as_secs()))
+    }
+
+    /// The same, with a Java that writes such an archive.
+    pub(super) fn that_writes(&self, archive: &Path) -> Self {
+        Self { writes: Some(archive.to_path_buf()), ..self.clone() }
     }
 
     /// Whether what lies there came from this very [`POM`].
@@ -94,7 +116,9 @@ impl Dist {
 /// Java, as its usual variable says or else from PATH.
 fn java_program() -> PathBuf {
     let of_home = std::env::var_os("JAVA_HOME").map(|home| PathBuf::from(home).join("bin/java"));
-    of_home.filter(|program| program.is_file()).unwrap_or_else(|| PathBuf::from("java"))
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let of_path = std::env::split_paths(&path).map(|folder| folder.join("java"));
+    of_home.into_iter().chain(of_path).find(|program| program.is_file()).unwrap_or_else(|| PathBuf::from("java"))
 }
 
 #[cfg(test)]

@@ -54,10 +54,26 @@ pub enum Error {
         log: String,
     },
     /// No ports are free.
-    #[error("no free ports from {from} on; end what uses them")]
+    #[error("port {from}, or one of those that follow it, is taken; end what uses it, or choose another")]
     NoPorts {
         /// The first that was tried.
         from: u16,
+    },
+    /// Brokers run, and not as they are wanted.
+    #[error(
+        "{brokers} broker(s) already run on port {port} and the ports after it; end them first, their data goes: cargo xtask kafka down"
+    )]
+    OthersRun {
+        /// How many run.
+        brokers: u16,
+        /// The first one's port.
+        port: u16,
+    },
+    /// A broker can't be ended.
+    #[error("process {process} can't be ended; is it another user's?")]
+    StillThere {
+        /// Its id.
+        process: i32,
     },
     /// A request to a broker failed.
     #[error("broker at 127.0.0.1:{port}: {message}")]

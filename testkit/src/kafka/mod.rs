@@ -3,21 +3,26 @@
 //! A test that needs nothing special takes [`Kafka::shared`] and topics with names of its own. One that stops brokers, or wants other settings, starts
 //! its own with [`Kafka::start`]. [`Standing`] is for people: brokers that stay.
 
+mod archive;
 mod broker;
 mod cluster;
 mod config;
 mod dist;
 mod error;
 mod ports;
+mod rights;
 mod security;
 mod shared;
+mod standing;
 mod wire;
 
 pub use cluster::Kafka;
 pub use dist::VERSION;
 pub use error::Error;
+pub use rights::{Resource, Right};
 pub use security::{Login, Security};
 pub use shared::{BOOTSTRAP_VARIABLE, Shared};
+pub use standing::{Standing, Up};
 
 use std::path::PathBuf;
 

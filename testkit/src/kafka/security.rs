@@ -1,6 +1,7 @@
 //! Who may talk to the brokers: TLS, logins, rights.
 
 use crate::Authority;
+use std::fmt::Write as _;
 use std::path::Path;
 
 /// How clients must come. `Security::default()` is without encryption and without a login.
@@ -29,7 +30,7 @@ pub enum Login {
     None,
     /// SASL PLAIN (RFC 4616), with these users and passwords.
     Plain(Vec<(String, String)>),
-    /// SASL SCRAM-SHA-512 (RFC 5802), with these users and passwords.
+    /// SASL SCRAM-SHA-512 (RFC 5802), with these users and passwords (without quotation marks, commas and brackets).
     ScramSha512(Vec<(String, String)>),
     /// SASL OAUTHBEARER (RFC 7628) with Kafka's validator for tests: a JSON Web Token without a signature, whose `sub` is the user.
     OAuthBearerUnsecured,
@@ -123,8 +124,12 @@ fn login_module(login: &Login) -> Option<(&'static str, String)> {
     match login {
         Login::None => None,
         Login::Plain(users) => {
-            let users = users.iter().map(|(name, password)| format!(" user_{name}=\"{password}\"")).collect::<String>();
-            Some(("PLAIN", format!("plain.PlainLoginModule required{users}")))
+            let mut module = "plain.PlainLoginModule required".to_owned();
+            for (name, password) in users {
+                let password = password.replace('\\', "\\\\").replace('"', "\\\"");
+                let _ = write!(module, " user_{name}=\"{password}\"");
+            }
+            Some(("PLAIN", module))
         }
         Login::ScramSha512(_) => Some(("SCRAM-SHA-512", "scram.ScramLoginModule required".to_owned())),
         Login::OAuthBearerUnsecured => {

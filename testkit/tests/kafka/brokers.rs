@@ -60,3 +60,24 @@ fn a_folder_of_the_test_s_own_keeps_its_records_for_the_next_brokers() {
     let kafka = Kafka::start(options);
     assert_eq!(read(&config(&kafka.bootstrap(), &[]), "letters", 1), ["kept"]);
 }
+
+#[test]
+fn the_shared_broker_is_one_for_all_who_ask() {
+    let first = Kafka::shared().bootstrap();
+    let second = std::thread::spawn(|| Kafka::shared().bootstrap()).join().expect("no panic");
+    assert_eq!(first, second);
+    let config = config(&first, &[]);
+    let topic = format!("shared-{}", std::process::id());
+    make_topic(&config, &topic, 1);
+    write(&config, &topic, "for all");
+    assert_eq!(read(&config, &topic, 1), ["for all"]);
+}
+
+#[test]
+fn a_frozen_broker_can_be_stopped_and_ends_in_order() {
+    let kafka = Kafka::start(KafkaOptions::default());
+    kafka.freeze(0);
+    kafka.stop(0);
+    let data = kafka.folder().join("broker-1/data");
+    assert!(data.join(".kafka_cleanshutdown").is_file(), "{}", data.display());
+}

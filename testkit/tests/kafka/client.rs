@@ -11,7 +11,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use std::time::{Duration, Instant};
 
 /// Everything here is quick; a busy machine may take its time.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A client's settings for these brokers, with some more.
 pub(crate) fn config(bootstrap: &str, settings: &[(&str, &str)]) -> ClientConfig {

@@ -4,10 +4,13 @@ use super::{
     Backends, Member,
     breaker::{Breaker, Pass, Status},
 };
-use crate::pacing::Moment;
+use crate::{metrics::Phases, pacing::Moment};
 use campaign::spec::Retry;
 use std::{
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -33,8 +36,6 @@ pub(crate) enum Availability {
     Probe,
     /// None does before the given time; without one, before the probes under way have their results.
     Closed(Option<Moment>),
-    /// None does, and each was probed as often as the campaign allows. The text says which, and why.
-    GivenUp(String),
 }
 
 /// The backends that a mail has been to within one attempt.
@@ -124,8 +125,7 @@ impl Pool {
 
     /// What may be expected of them now.
     pub(crate) fn availability(&self, now: Moment) -> Availability {
-        let (mut next, mut given_up) = (None::<Moment>, true);
-        let mut probe = false;
+        let (mut next, mut probe) = (None::<Moment>, false);
         for seat in &self.seats {
             match seat.breaker.status(now) {
                 Status::Closed => return Availability::Open,
@@ -133,14 +133,33 @@ impl Pool {
                 Status::Probing => {}
                 Status::Open(until) => next = Some(next.map_or(until, |next| next.min(until))),
             }
+        }
+        if probe { Availability::Probe } else { Availability::Closed(next) }
+    }
+
+    /// Whether none takes mails, and each was probed as often as the campaign allows: the text says which, and why.
+    pub(crate) fn given_up(&self, now: Moment) -> Option<String> {
+        let given_up = |seat: &Seat| {
             let patience = seat.member.patience.unwrap_or(u32::MAX).min(self.max_attempts);
-            given_up &= seat.breaker.failures().is_some_and(|failures| failures.openings >= patience);
-        }
-        match (given_up, probe) {
-            (true, _) => Availability::GivenUp(self.why_given_up(now)),
-            (false, true) => Availability::Probe,
-            (false, false) => Availability::Closed(next),
-        }
+            seat.breaker.failures().is_some_and(|failures| failures.openings >= patience)
+        };
+        (self.availability(now) != Availability::Open && self.seats.iter().all(given_up))
+            .then(|| self.why_given_up(now))
+    }
+
+    /// Their names.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.seats.iter().map(|seat| &seat.member.name)
+    }
+
+    /// What may be expected of each, in the order of their names.
+    pub(crate) fn statuses(&self, now: Moment) -> impl Iterator<Item = Status> {
+        self.seats.iter().map(move |seat| seat.breaker.status(now))
+    }
+
+    /// Has all of them tell how long things take.
+    pub(crate) fn observe(&self, phases: &Phases) {
+        self.seats.iter().for_each(|seat| seat.member.backend.observe(phases));
     }
 
     fn why_given_up(&self, now: Moment) -> String {
@@ -261,9 +280,9 @@ mod tests {
         assert_eq!(pool.availability(at(0)), Availability::Closed(Some(at(30))));
         assert_eq!(pool.availability(at(30)), Availability::Probe);
         break_down(&pool, &["0"], at(30));
-        assert_eq!(pool.availability(at(30)), Availability::Probe);
+        assert_eq!((pool.availability(at(30)), pool.given_up(at(30))), (Availability::Probe, None));
         break_down(&pool, &["1"], at(30));
-        let Availability::GivenUp(reason) = pool.availability(at(30)) else { panic!("not given up") };
+        let reason = pool.given_up(at(30)).expect("given up");
         assert_eq!(
             reason,
             "backend 0 (here): connection refused; found so 2 times over 30s; \

@@ -5,7 +5,7 @@
 //! written: Unknown, or tried again where the server knows a repeated request by its idempotency header.
 
 use super::{Backend, Failure, Kind, Mail, request_body::RequestBody};
-use crate::Gate;
+use crate::{Gate, metrics::Phases};
 use bytes::Bytes;
 use campaign::{Mistake, Reply};
 use futures::future::BoxFuture;
@@ -18,11 +18,11 @@ use reqwest::{
 use std::{
     pin::Pin,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     task::{Context, Poll},
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::sync::Semaphore;
 
@@ -38,6 +38,7 @@ pub(crate) struct Http {
     repeatable: bool,
     timeout: Duration,
     connections: Semaphore,
+    phases: OnceLock<Phases>,
 }
 
 /// How an API is reached; everything was checked.
@@ -72,6 +73,7 @@ impl Http {
             repeatable,
             timeout,
             connections: Semaphore::new(connections),
+            phases: OnceLock::new(),
         }
     }
 
@@ -94,15 +96,19 @@ impl Http {
             let response = request.timeout(self.timeout).send().await?;
             Ok(judge(response).await)
         };
+        let started = Instant::now();
         let answer = tokio::select! {
             answer = answer => answer,
-            () = gate.reply_closed() => {
-                return Err(self.without_answer(written.load(Ordering::Acquire), "stopped while waiting for the answer", gate));
+            () = given_up(gate, &written) => {
+                return Err(self.without_answer(written.load(Ordering::SeqCst), "stopped while waiting for the answer", gate));
             }
         };
+        if let (Some(phases), Ok(_)) = (self.phases.get(), &answer) {
+            phases.reply.observe(started.elapsed().as_secs_f64());
+        }
         answer.unwrap_or_else(|error: reqwest::Error| {
             let text = describe(&error);
-            Err(self.without_answer(written.load(Ordering::Acquire), &text, gate))
+            Err(self.without_answer(written.load(Ordering::SeqCst), &text, gate))
         })
     }
 
@@ -132,8 +138,22 @@ impl Backend for Http {
         })
     }
 
+    fn observe(&self, phases: &Phases) {
+        // The first who asks is told.
+        let _ = self.phases.set(phases.clone());
+    }
+
     fn missing_columns(&self, columns: &[String]) -> Vec<Mistake> {
         self.body.as_ref().map_or_else(Vec::new, |body| body.missing_columns(columns, &self.place))
+    }
+}
+
+/// Resolves when the request is to be dropped: its body did not go out in time, or its answer is not awaited any more.
+async fn given_up(gate: &Gate, written: &AtomicBool) {
+    gate.finish_closed().await;
+    // The body notes first that it goes out, and asks the gate then: this is not missed.
+    if written.load(Ordering::SeqCst) {
+        gate.reply_closed().await;
     }
 }
 
@@ -226,8 +246,12 @@ fn describe(error: &reqwest::Error) -> String {
     }
 }
 
-/// A body that asks the gate before it goes out, and notes that it did.
+/// Octets of a body that go out at a time: without the last ones nothing is deliverable, so that a slow server gets them only while the gate is open.
+const PIECE: usize = 64 * 1024;
+
+/// A body that asks the gate before each piece goes out, and notes that the last one did.
 struct Gated {
+    /// What has not gone out; none: the end has.
     content: Option<Bytes>,
     gate: Gate,
     written: Arc<AtomicBool>,
@@ -246,12 +270,16 @@ impl Body for Gated {
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        let Some(content) = self.content.take() else { return Poll::Ready(None) };
+        let Some(mut rest) = self.content.take() else { return Poll::Ready(None) };
+        let piece = rest.split_to(rest.len().min(PIECE));
+        let is_last = rest.is_empty();
+        self.written.store(is_last, Ordering::SeqCst);
         if !self.gate.may_finish() {
+            self.written.store(false, Ordering::SeqCst);
             return Poll::Ready(Some(Err(GateClosed)));
         }
-        self.written.store(true, Ordering::Release);
-        Poll::Ready(Some(Ok(Frame::data(content))))
+        self.content = (!is_last).then_some(rest);
+        Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -285,5 +313,30 @@ mod tests {
     fn a_text_is_one_line_of_at_most_five_hundred_characters() {
         assert_eq!(clean(" a\r\nb\u{7} "), "a  b");
         assert_eq!(clean(&"é".repeat(600)).chars().count(), 500);
+    }
+
+    /// What a body of so many octets gives out, with a lease that is closed after the first piece; and whether it counts as written.
+    fn pieces(octets: usize, closes: bool) -> (Vec<Option<usize>>, bool) {
+        let lease = journal::Lease::forever();
+        let written = Arc::new(AtomicBool::new(false));
+        let content = Some(Bytes::from(vec![b'x'; octets]));
+        let mut body = Gated { content, gate: Gate::open().with(&lease), written: Arc::clone(&written) };
+        let mut context = Context::from_waker(std::task::Waker::noop());
+        let mut found = Vec::new();
+        while let Poll::Ready(Some(piece)) = Pin::new(&mut body).poll_frame(&mut context) {
+            found.push(piece.ok().and_then(|frame| frame.into_data().ok()).map(|data| data.len()));
+            if closes {
+                lease.close_finish();
+            }
+        }
+        (found, written.load(Ordering::SeqCst))
+    }
+
+    #[test]
+    fn the_end_of_a_body_goes_out_only_while_its_lease_is_good() {
+        assert_eq!(pieces(100, true), (vec![Some(100)], true));
+        assert_eq!(pieces(0, false), (vec![Some(0)], true));
+        assert_eq!(pieces(2 * PIECE + 1, false), (vec![Some(PIECE), Some(PIECE), Some(1)], true));
+        assert_eq!(pieces(PIECE + 1, true), (vec![Some(PIECE), None], false));
     }
 }

@@ -33,39 +33,45 @@ impl Maildir {
         Self { durable: false, ..Self::durable(directory) }
     }
 
-    async fn deliver(&self, name: &str, bytes: &Bytes) -> io::Result<()> {
+    /// Delivers a mail; false if the gate closed before it was there.
+    async fn deliver(&self, name: &str, bytes: &Bytes, gate: &Gate) -> io::Result<bool> {
         if self.durable {
-            let (directory, name, bytes) = (Arc::clone(&self.directory), name.to_owned(), bytes.clone());
-            let written = tokio::task::spawn_blocking(move || deliver(&directory, &name, &bytes, true)).await;
+            let (name, bytes, gate) = (name.to_owned(), bytes.clone(), gate.clone());
+            let directory = Arc::clone(&self.directory);
+            let written = tokio::task::spawn_blocking(move || deliver(&directory, &name, &bytes, true, &gate)).await;
             written.unwrap_or_else(|error| Err(io::Error::other(error)))
         } else {
             // A page or two into the cache: cheaper than handing it to another thread.
-            deliver(&self.directory, name, bytes, false)
+            deliver(&self.directory, name, bytes, false, gate)
         }
     }
 }
 
 /// Writes a mail, making the folders if they are not there.
-fn deliver(directory: &Path, name: &str, bytes: &[u8], durable: bool) -> io::Result<()> {
-    let result = write(directory, name, bytes, durable);
+fn deliver(directory: &Path, name: &str, bytes: &[u8], durable: bool, gate: &Gate) -> io::Result<bool> {
+    let result = write(directory, name, bytes, durable, gate);
     if !result.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
         return result;
     }
     for part in ["tmp", "new", "cur"] {
         std::fs::create_dir_all(directory.join(part))?;
     }
-    write(directory, name, bytes, durable)
+    write(directory, name, bytes, durable, gate)
 }
 
-fn write(directory: &Path, name: &str, bytes: &[u8], durable: bool) -> io::Result<()> {
+/// The mail is delivered when it is in `new`: the gate is asked right before.
+fn write(directory: &Path, name: &str, bytes: &[u8], durable: bool, gate: &Gate) -> io::Result<bool> {
     let temporary = directory.join("tmp").join(name);
     let written = File::create(&temporary).and_then(|mut file| {
         file.write_all(bytes)?;
         if durable { file.sync_data() } else { Ok(()) }
     });
-    let result = written.and_then(|()| std::fs::rename(&temporary, directory.join("new").join(name)));
-    if result.is_err() {
-        // What is half written is of no use; the error is what matters.
+    let result = written.and_then(|()| {
+        let open = gate.may_finish();
+        if open { std::fs::rename(&temporary, directory.join("new").join(name)).map(|()| true) } else { Ok(false) }
+    });
+    if !matches!(result, Ok(true)) {
+        // What is half written is of no use; the result is what matters.
         let _ = std::fs::remove_file(&temporary);
     }
     result
@@ -78,8 +84,9 @@ impl Backend for Maildir {
                 return Err(Failure::stopped());
             }
             let name = file_name(&mail.letter.message_id);
-            match self.deliver(&name, mail.content).await {
-                Ok(()) => Ok(Reply { code: 250, enhanced: None, text: format!("written as new/{name}") }),
+            match self.deliver(&name, mail.content, gate).await {
+                Ok(false) => Err(Failure::stopped()),
+                Ok(true) => Ok(Reply { code: 250, enhanced: None, text: format!("written as new/{name}") }),
                 Err(error) => {
                     let text = format!("{}: {error}", self.directory.display());
                     Err(Failure::of_backend(Kind::NotBegun, Reply { code: 0, enhanced: None, text }))
@@ -115,11 +122,25 @@ mod tests {
     async fn a_mail_sent_again_replaces_itself_and_leaves_nothing_in_tmp() {
         let home = tempfile::tempdir().expect("a folder");
         for folder in [Maildir::durable(home.path()), Maildir::rehearsal(home.path())] {
-            folder.deliver("a", &Bytes::from_static(b"first")).await.expect("delivered");
-            folder.deliver("a", &Bytes::from_static(b"second")).await.expect("delivered");
+            for content in [&b"first"[..], b"second"] {
+                let delivered = folder.deliver("a", &Bytes::from_static(content), &Gate::open()).await;
+                assert!(delivered.expect("delivered"));
+            }
         }
         let names = |part| std::fs::read_dir(home.path().join(part)).expect("made").count();
         assert_eq!((names("new"), names("tmp"), names("cur")), (1, 0, 0));
         assert_eq!(std::fs::read(home.path().join("new/a")).expect("there"), b"second");
+    }
+
+    #[tokio::test]
+    async fn a_mail_whose_gate_closes_while_it_is_written_is_not_there() {
+        let home = tempfile::tempdir().expect("a folder");
+        let gate = Gate::open();
+        gate.close_finish();
+        for folder in [Maildir::durable(home.path()), Maildir::rehearsal(home.path())] {
+            assert!(!folder.deliver("a", &Bytes::from_static(b"late"), &gate).await.expect("written"));
+        }
+        let names = |part| std::fs::read_dir(home.path().join(part)).expect("made").count();
+        assert_eq!((names("new"), names("tmp")), (0, 0));
     }
 }

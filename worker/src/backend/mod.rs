@@ -11,7 +11,7 @@ mod maildir;
 mod request_body;
 mod smtp;
 
-use crate::Gate;
+use crate::{Gate, metrics::Phases};
 use bytes::Bytes;
 use campaign::{Contents, EmailAddress, Fields, Mistake, Reply, spec};
 use futures::future::BoxFuture;
@@ -26,6 +26,9 @@ pub trait Backend: Send + Sync + 'static {
     /// # Errors
     /// Why the mail was not, or perhaps not, taken.
     fn send<'a>(&'a self, mail: Mail<'a>, gate: &'a Gate) -> BoxFuture<'a, Result<Reply, Failure>>;
+
+    /// From now on tells how long connections and mails take, if it knows.
+    fn observe(&self, _phases: &Phases) {}
 
     /// Says goodbye to whoever it is connected to; nothing is sent any more.
     fn close(&self) -> BoxFuture<'_, ()> {

@@ -1,7 +1,7 @@
 //! SMTP as a backend: settings from the spec, and the client's failures in the terms of [`Failure`].
 
 use super::{Backend, Failure, Kind, Mail, build::Place};
-use crate::{Gate, smtp};
+use crate::{Gate, metrics::Phases, smtp};
 use campaign::{EmailAddress, Mistake, Reply, spec};
 use futures::future::BoxFuture;
 use smtp::{Class, Client, Credentials, Phase, Settings};
@@ -65,6 +65,10 @@ impl Backend for Smtp {
         let Mail { letter, content, .. } = mail;
         let mail = smtp::Mail { from: letter.from.clone(), to: letter.to.clone(), data: content.clone() };
         Box::pin(async move { self.client.send(mail, gate).await.map_err(|failure| meaning(&failure)) })
+    }
+
+    fn observe(&self, phases: &Phases) {
+        self.client.observe(phases.clone());
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {

@@ -1,22 +1,84 @@
 //! When the next tick is due, and what happens until then.
 
-use super::{Ending, Run, SETTLE_AGAIN, SHORT_TICK, TICK, most_in_flight};
-use crate::{StopLevel, backend::choose::Availability, pacing::Moment};
-use std::time::Duration;
+use super::{Ending, Run, floor::MOVE};
+use crate::{Until, backend::choose::Availability, pacing::Moment};
+use std::{ops::Range, time::Duration};
+
+/// Longest time between two looks at what was finished.
+const TICK: Duration = Duration::from_millis(100);
+/// Shortest time between two ticks that only settle a few.
+const SHORT_TICK: Duration = Duration::from_millis(20);
+/// How often the journal is asked for new rows when it had none: soon at first, less and less often.
+const POLL: Range<Duration> = Duration::from_millis(5)..Duration::from_millis(200);
+/// The same for a worker that stays: at rest it wakes up twice a second, which is little, and new rows wait half a second at most.
+const POLL_AT_REST: Duration = Duration::from_millis(500);
+/// When the journal can't be written: time between two tries to settle.
+const SETTLE_AGAIN: Duration = Duration::from_millis(500);
+
+/// When to ask the journal for rows again.
+pub(super) struct Poll {
+    next: Moment,
+    pause: Duration,
+    longest: Duration,
+    /// When it was asked last.
+    asked: Moment,
+}
+
+impl Poll {
+    pub(super) fn new(until: Until) -> Self {
+        let longest = if until == Until::Stopped { POLL_AT_REST } else { POLL.end };
+        Self { next: Moment(0), pause: POLL.start, longest, asked: Moment(0) }
+    }
+
+    /// It is asked now.
+    pub(super) fn asked(&mut self, now: Moment) {
+        self.asked = now;
+    }
+
+    /// It had less than it was asked for: something, or nothing at all.
+    pub(super) fn found_less(&mut self, some: bool, now: Moment) {
+        self.pause = if some { POLL.start } else { (self.pause * 2).min(self.longest) };
+        self.next = now.plus(self.pause);
+    }
+
+    /// It has more.
+    pub(super) fn found_all(&mut self, now: Moment) {
+        (self.next, self.pause) = (now, POLL.start);
+    }
+
+    /// Whether it may have rows: it is time to ask, or one has become due since it was asked.
+    pub(super) fn is_due(&self, due: Option<Moment>, now: Moment) -> bool {
+        self.at(due) <= now
+    }
+
+    /// Whether it was not asked for as long as it may be left alone.
+    pub(super) fn is_asked_too_long_ago(&self, now: Moment) -> bool {
+        now >= self.latest()
+    }
+
+    fn latest(&self) -> Moment {
+        self.asked.plus(self.longest)
+    }
+
+    fn at(&self, due: Option<Moment>) -> Moment {
+        due.filter(|due| *due > self.asked).map_or(self.next, |due| due.min(self.next))
+    }
+}
 
 impl<W: journal::Worker> Run<W> {
     /// Waits until there is something to do, letting mails go as their time comes.
     pub(super) async fn wait(&mut self) {
         loop {
             let now = self.now();
-            let free = if self.ending.is_none() { self.intake.release(now) } else { Vec::new() };
-            self.lanes.give(free);
-            let clock = self.desk.clock;
+            if self.ending.is_none() {
+                self.floor.release();
+            }
+            let clock = self.floor.desk.clock;
             let next_tick = self.next_tick(now);
-            let next_release = self.intake.next_release(now).unwrap_or(Moment(u64::MAX)).min(next_tick);
-            let seen = self.stopped.map_or(StopLevel::Running, |stopped| stopped.level);
+            let next_release = self.floor.next_release(now).filter(|_| self.ending.is_none());
+            let next_release = next_release.unwrap_or(next_tick).min(next_tick);
             tokio::select! {
-                () = self.lanes.finished(self.enough()) => {
+                () = self.floor.lanes.finished(self.enough()) => {
                     // A few are not worth one transaction after the other.
                     if self.enough() < self.quarter() {
                         tokio::time::sleep_until(clock.instant(self.last_tick.plus(SHORT_TICK))).await;
@@ -28,46 +90,49 @@ impl<W: journal::Worker> Run<W> {
                         return;
                     }
                 }
-                () = self.stop.raised_above(seen) => return,
+                () = self.floor.stopping.raised() => return,
             }
         }
     }
 
     /// When to look again though nothing happened.
     fn next_tick(&self, now: Moment) -> Moment {
-        let mut next = Moment(u64::MAX);
-        if self.lanes.sending() > 0 {
+        let mut next = self.last_tick.plus(MOVE);
+        if self.floor.under_way() > 0 {
             next = next.min(self.last_tick.plus(TICK));
         }
-        if let Some(stopped) = self.stopped {
-            next = next.min(stopped.next_step(&self.options.grace, TICK, now));
+        if let Some(step) = self.floor.stopping.next_step(TICK, now) {
+            next = next.min(step);
         }
         if matches!(self.ending, Some(Ending::Failed { .. })) {
             next = next.min(self.last_tick.plus(SETTLE_AGAIN));
         }
-        if self.ending.is_none() {
-            match self.desk.pool.availability(now) {
-                Availability::Closed(until) => next = next.min(until.unwrap_or(self.last_tick.plus(TICK))),
-                _ => next = next.min(self.next_take(now)),
-            }
+        if let Some(again) = self.floor.link.again() {
+            next = next.min(again);
+        } else if self.ending.is_none() {
+            next = next.min(self.next_take(now));
         }
         next.max(self.last_tick.plus(Duration::from_millis(1)))
     }
 
-    /// When the journal may have rows to claim.
+    /// When the journal may have rows to claim, or is to be asked though it has none.
     fn next_take(&self, now: Moment) -> Moment {
-        if self.intake.wanted(self.lanes.sending(), most_in_flight(&self.options)) == 0 || self.worker.exhausted() {
-            return self.last_tick.plus(TICK);
+        let latest = self.poll.latest();
+        if let Availability::Closed(until) = self.floor.desk.pool.availability(now) {
+            return until.unwrap_or(self.last_tick.plus(TICK)).min(latest);
         }
-        let due = self.worker.next_due().map(|due| self.desk.clock.moment(due));
+        let idle = self.floor.under_way() == 0 && self.stays();
+        if self.floor.room() == 0 || (!self.stays() && self.worker.exhausted()) {
+            return if idle { latest } else { self.last_tick.plus(TICK) };
+        }
         // The rate lets some go each moment; not each is worth a transaction.
-        let soonest = if self.intake.held() > 0 { self.last_tick.plus(TICK) } else { now };
-        self.poll.next.min(due.unwrap_or(self.poll.next)).max(soonest)
+        let soonest = if self.floor.intake.held() > 0 { self.last_tick.plus(TICK) } else { now };
+        self.poll.at(self.next_due()).max(soonest).min(latest.max(soonest))
     }
 
     /// How many finished mails are enough for a tick: a quarter of what may be on its way; all that is, if nothing else is to go.
     fn enough(&self) -> usize {
-        match (self.lanes.sending(), self.intake.held()) {
+        match (self.floor.lanes.sending(), self.floor.intake.held()) {
             (0, _) => usize::MAX,
             (sending, 0) => sending.min(self.quarter()),
             _ => self.quarter(),
@@ -75,6 +140,6 @@ impl<W: journal::Worker> Run<W> {
     }
 
     fn quarter(&self) -> usize {
-        (most_in_flight(&self.options) / 4).max(1)
+        (self.floor.most() / 4).max(1)
     }
 }

@@ -1,12 +1,7 @@
 //! The client as the rest of the worker sees it.
 
-use super::{
-    Failure, Settings,
-    job::{Job, Stage},
-    pool::Pool,
-    tls::BadCertificates,
-};
-use crate::Gate;
+use super::{Failure, Settings, job::Job, pool::Pool, tls::BadCertificates};
+use crate::{Gate, metrics::Phases};
 use bytes::Bytes;
 use campaign::{EmailAddress, Reply};
 use std::{sync::Arc, time::Duration};
@@ -48,7 +43,8 @@ impl Client {
     /// Sends a mail and waits until the server has taken responsibility for it.
     ///
     /// The gate is asked before the mail is begun and right before its end is written. When it closes, this returns at once, unless the end was
-    /// written already: then it waits for the reply, until the gate gives up on replies too.
+    /// written already: then it waits for the reply, until the gate gives up on replies too. Once this has said that the mail was not sent, its end is
+    /// never written.
     ///
     /// Dropping the future withdraws a mail that was not begun; one that was begun may still be delivered.
     ///
@@ -65,7 +61,7 @@ impl Client {
             result = &mut answer => return result.unwrap_or_else(|_| given_up()),
             () = gate.finish_closed() => {}
         }
-        if progress.stage() < Stage::Committing {
+        if progress.withdraw() {
             return given_up();
         }
         tokio::select! {
@@ -79,6 +75,11 @@ impl Client {
     /// Whatever is sent afterwards is given back unbegun.
     pub async fn close(&self, patience: Duration) {
         self.pool.close(patience).await;
+    }
+
+    /// From now on tells how long connections and mails take.
+    pub fn observe(&self, phases: Phases) {
+        self.pool.observe(phases);
     }
 
     /// How many connections are open or being opened.

@@ -5,7 +5,7 @@ use crate::Gate;
 use campaign::Reply;
 use std::sync::{
     Arc,
-    atomic::{AtomicU8, Ordering},
+    atomic::{AtomicBool, AtomicU8, Ordering},
 };
 use tokio::sync::oneshot;
 
@@ -28,20 +28,35 @@ pub(super) enum Stage {
 
 /// The stage, shared by the connection that moves it and the sender that may stop waiting.
 #[derive(Debug)]
-pub(super) struct Progress(AtomicU8);
+pub(super) struct Progress {
+    stage: AtomicU8,
+    withdrawn: AtomicBool,
+}
 
 impl Progress {
     pub(super) fn set(&self, stage: Stage) {
-        self.0.store(stage as u8, Ordering::SeqCst);
+        self.stage.store(stage as u8, Ordering::SeqCst);
     }
 
     pub(super) fn stage(&self) -> Stage {
-        match self.0.load(Ordering::SeqCst) {
+        match self.stage.load(Ordering::SeqCst) {
             0 => Stage::Queued,
             1 => Stage::Begun,
             2 => Stage::Committing,
             _ => Stage::Committed,
         }
+    }
+
+    /// The sender wants no more of it: its end is not begun any more. Whether that is sure already, or its end may be on the way.
+    /// In this order, and the connection in the other: one of the two sees what the other does.
+    pub(super) fn withdraw(&self) -> bool {
+        self.withdrawn.store(true, Ordering::SeqCst);
+        self.stage() < Stage::Committing
+    }
+
+    /// Whether its end must not be written.
+    pub(super) fn is_withdrawn(&self) -> bool {
+        self.withdrawn.load(Ordering::SeqCst)
     }
 
     /// What is to be said of a mail that is given up at this stage.
@@ -70,7 +85,8 @@ pub(super) struct Job {
 impl Job {
     pub(super) fn new(mail: Mail, gate: Gate) -> (Self, oneshot::Receiver<Answer>) {
         let (answer, receiver) = oneshot::channel();
-        let progress = Arc::new(Progress(AtomicU8::new(Stage::Queued as u8)));
+        let stage = AtomicU8::new(Stage::Queued as u8);
+        let progress = Arc::new(Progress { stage, withdrawn: AtomicBool::new(false) });
         (Self { mail, gate, progress, returned: 0, answer: Some(answer) }, receiver)
     }
 

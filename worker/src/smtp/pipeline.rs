@@ -116,12 +116,15 @@ impl Session<'_> {
         let Current { job, opened } = current;
         self.mails += u32::from(opened.is_none());
         job.progress.set(Stage::Begun);
-        let mut heard = false;
+        let (mut heard, started) = (false, Instant::now());
         let verdict = match opened {
             Some(opening) => self.connection.hear_opening(opening, &mut heard).await,
             None => self.connection.open_mail(&job.mail, &mut heard).await,
         };
         let fresh = !std::mem::replace(&mut self.used, true);
+        if let (Some(phases), Ok(_)) = (self.pool.phases(), &verdict) {
+            phases.envelope.observe(started.elapsed().as_secs_f64());
+        }
         match verdict {
             Ok(Verdict::Accepted) => self.send_content(job).await,
             Ok(Verdict::Refused(phase, reply)) => {
@@ -166,8 +169,13 @@ impl Session<'_> {
             };
             return self.end(job, failure);
         }
+        let written = Instant::now();
         let heard = self.hear_final(&mut next).await;
         self.slow = started.elapsed() > SLOW;
+        if let (Some(phases), Ok(_)) = (self.pool.phases(), &heard) {
+            phases.data.observe(written.duration_since(started).as_secs_f64());
+            phases.reply.observe(written.elapsed().as_secs_f64());
+        }
         let broken = match heard {
             Ok(Heard { code: 200..300, reply: Some(reply) }) => {
                 job.finish(Ok(reply));

@@ -10,11 +10,12 @@ use super::{
     pipeline,
     tls::{BadCertificates, Trust},
 };
+use crate::metrics::Phases;
 use campaign::spec::Tls;
 use std::{
     collections::VecDeque,
     pin::pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
 use tokio::{sync::Notify, task::AbortHandle, time::Instant};
@@ -29,6 +30,8 @@ const RETURNS: u8 = 3;
 
 pub(super) struct Pool {
     pub(super) settings: Settings,
+    /// Who wants to know how long things take, if anybody does.
+    phases: OnceLock<Phases>,
     trust: Option<Trust>,
     state: Mutex<State>,
     /// Wakes idle connections, one a mail.
@@ -72,12 +75,22 @@ impl Pool {
         };
         Ok(Arc::new(Self {
             settings,
+            phases: OnceLock::new(),
             trust,
             state: Mutex::new(state),
             work: Notify::new(),
             tasks: TaskTracker::new(),
             aborts: Mutex::default(),
         }))
+    }
+
+    pub(super) fn observe(&self, phases: Phases) {
+        // The first who asks is told.
+        let _ = self.phases.set(phases);
+    }
+
+    pub(super) fn phases(&self) -> Option<&Phases> {
+        self.phases.get()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -242,8 +255,12 @@ enum Life {
 
 /// One connection from its opening to its end.
 async fn live(mut place: Place) {
+    let started = Instant::now();
     match Connection::open(&place.pool.settings, place.pool.trust.as_ref()).await {
         Ok(connection) => {
+            if let Some(phases) = place.pool.phases() {
+                phases.connect.observe(started.elapsed().as_secs_f64());
+            }
             place.opened();
             pipeline::serve(connection, &place.pool).await;
         }

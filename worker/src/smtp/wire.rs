@@ -59,10 +59,11 @@ pub(super) struct Commit<'a> {
 }
 
 impl Commit<'_> {
-    /// Before a write(2) that may commit. In this order: whoever closes the gate first and then looks at the progress sees the truth.
+    /// Before a write(2) that may commit. In this order: whoever closes the gate or withdraws the mail first, and then looks at the progress, sees the
+    /// truth. The lease is asked here, once for every write(2): what is frozen after this question and before the write is all that is left open.
     fn begins(&self) -> bool {
         self.progress.set(Stage::Committing);
-        let open = self.gate.may_finish();
+        let open = self.gate.may_finish() && !self.progress.is_withdrawn();
         if !open {
             self.progress.set(Stage::Begun);
         }
@@ -325,4 +326,23 @@ async fn write_out(
         IoSlice::advance_slices(&mut slices, count);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::smtp::{Mail, job::Job};
+    use bytes::Bytes;
+    use campaign::EmailAddress;
+
+    #[test]
+    fn the_end_of_a_mail_that_was_given_up_is_not_written_though_its_gate_is_open() {
+        let address = || EmailAddress::parse("a@example.org").expect("an address");
+        let (job, _answer) = Job::new(Mail { from: address(), to: address(), data: Bytes::new() }, Gate::open());
+        let commit = Commit { gate: &job.gate, progress: &job.progress };
+        assert!(commit.begins());
+        commit.ends(false);
+        assert!(job.progress.withdraw(), "its end is not on the way");
+        assert!(!commit.begins());
+    }
 }

@@ -2,6 +2,7 @@
 
 mod extensions;
 mod gate;
+mod lease;
 mod phases;
 mod pool;
 mod security;

@@ -8,6 +8,7 @@ use futures::future::BoxFuture;
 use jiff::Timestamp;
 use journal::{Checkpoint, Entry, Journal, Pin, Publisher, RowState, Tally, WorkerOptions, embedded::Embedded};
 use letter::Letters;
+use program::Health;
 use serde_json::json;
 use std::{
     collections::{BTreeMap, HashMap},
@@ -18,7 +19,7 @@ use tempfile::TempDir;
 use testkit::Sink;
 use tokio::sync::watch;
 use worker::{
-    Backends, Error, Finished, Gate, Grace, Options, Progress, Stop,
+    Backends, Error, Finished, Gate, Grace, Metrics, Options, Progress, Stop, Until,
     backend::{Backend, Failure, Mail},
 };
 
@@ -132,7 +133,7 @@ pub(crate) fn people(count: usize, domain: &str) -> Vec<String> {
     (0..count).map(|number| format!("p{number}@{domain}")).collect()
 }
 
-fn message(row: u64, address: &str) -> Message {
+pub(crate) fn message(row: u64, address: &str) -> Message {
     let recipient = EmailAddress::parse(address).expect("an address");
     let fields: Fields = [("Name".to_owned(), json!(format!("No. {row}")))].into_iter().collect();
     Message { row, recipient, fields }
@@ -146,7 +147,14 @@ pub(crate) fn options() -> Options {
         retry: Retry { max_attempts: 3, initial_backoff: human(30), max_backoff: human(200), max_age: human(60_000) },
         max_in_flight: 100,
         on_unknown: OnUnknown::Hold,
-        grace: Grace { final_dot: Duration::from_millis(300), reply: Duration::from_millis(800) },
+        grace: Grace {
+            final_dot: Duration::from_millis(300),
+            reply: Duration::from_millis(800),
+            settle: Duration::from_secs(20),
+        },
+        until: Until::Done,
+        metrics: Metrics::default(),
+        health: Health::default(),
     }
 }
 

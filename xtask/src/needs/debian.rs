@@ -12,6 +12,9 @@ struct Package {
     is_there: fn() -> bool,
 }
 
+const JAVA: &str = "default-jre-headless";
+const MAVEN: &str = "maven";
+
 const PACKAGES: &[Package] = &[
     Package { name: "postfix", is_there: || has("smtp-sink") && has("smtp-source") },
     Package { name: "libreoffice-writer", is_there: || has("soffice") && has("lowriter") },
@@ -21,6 +24,13 @@ const PACKAGES: &[Package] = &[
         is_there: || Path::new("/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf").is_file(),
     },
     Package { name: "poppler-utils", is_there: || has("pdftotext") },
+    // Apache Kafka, and the tool that gets it. Debian 12's Java is 17, Debian 13's is 21; Kafka wants 17 or newer.
+    Package { name: JAVA, is_there: || has("java") },
+    Package { name: MAVEN, is_there: || has("mvn") },
+    // Kafka's client library is C, and builds OpenSSL, whose build is written in Perl.
+    Package { name: "gcc", is_there: || has("cc") || has("gcc") },
+    Package { name: "make", is_there: || has("make") },
+    Package { name: "perl", is_there: || has("perl") },
     Package { name: "g++", is_there: || has("c++") || has("g++") },
     Package {
         name: "python3-venv",
@@ -34,40 +44,51 @@ fn has(program: &str) -> bool {
 
 /// Installs the packages that are missing, or names them.
 pub(crate) fn ensure() -> Result<()> {
-    let missing = missing();
-    if missing.is_empty() {
+    install(|_| true)
+}
+
+/// The same for what brokers need, and no more.
+pub(crate) fn ensure_for_kafka() -> Result<()> {
+    install(|name| [JAVA, MAVEN].contains(&name))
+}
+
+fn install(wanted: impl Fn(&str) -> bool) -> Result<()> {
+    let missing = || -> Vec<&'static str> {
+        let missing = PACKAGES.iter().filter(|package| wanted(package.name) && !(package.is_there)());
+        missing.map(|package| package.name).collect()
+    };
+    let absent = missing();
+    if absent.is_empty() {
         return Ok(());
     }
-    let names = missing.join(" ");
+    let names = absent.join(" ");
     if !has("apt-get") {
-        bail!("the tests need programs that are not here; on Debian these packages bring them: {names}");
+        bail!("programs are needed that are not here; on Debian these packages bring them: {names}");
     }
     if !is_root() {
         bail!(
-            "the tests need packages that are not installed. As root:\n  apt-get install --no-install-recommends {names}"
+            "packages are needed that are not installed. As root:\n  apt-get install --no-install-recommends {names}"
         );
     }
-    println!("installing {names}");
+    eprintln!("installing {names}");
     // Without an answer, postfix would set up a mail server: it is wanted for two of its programs only.
     preseed("postfix postfix/main_mailer_type select No configuration\n")?;
-    if run(&mut apt(&["install"], &missing)).is_err() {
+    if run(&mut apt(&["install"], &absent)).is_err() {
         // The package lists may be old or empty, as in a fresh image.
         run(&mut apt(&["update"], &[]))?;
-        run(&mut apt(&["install"], &missing))?;
+        run(&mut apt(&["install"], &absent))?;
     }
-    match self::missing().join(" ") {
+    match missing().join(" ") {
         still if still.is_empty() => Ok(()),
         still => bail!("installed, and yet not found: {still}"),
     }
 }
 
-fn missing() -> Vec<&'static str> {
-    PACKAGES.iter().filter(|package| !(package.is_there)()).map(|package| package.name).collect()
-}
-
 fn apt(verb: &[&str], packages: &[&str]) -> Command {
     let mut command = Command::new("apt-get");
     command.args(["--quiet=2", "--yes", "--no-install-recommends"]).args(verb).args(packages).stdin(Stdio::null());
+    // Standard output belongs to the task, which may have a result to print.
+    command.stdout(std::io::stderr());
     // RUNLEVEL=1 keeps a package's scripts from starting services.
     command.env("DEBIAN_FRONTEND", "noninteractive").env("RUNLEVEL", "1");
     command

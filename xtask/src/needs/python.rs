@@ -1,11 +1,11 @@
 //! Python's document libraries, by which tests read what this project wrote and against which it is measured: an environment of its own in the
 //! cache, with fixed versions.
 
-use crate::cache;
 use crate::command::{run, succeeds};
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use testkit::cache;
 
 /// What is installed, with everything that it pulls in.
 const LIBRARIES: &[&str] = &[

@@ -1,9 +1,9 @@
 //! Rust's own tools: the formatter, the linter, and the check of dependencies.
 
-use crate::cache;
 use crate::command::{cargo, find_program, run, succeeds};
 use anyhow::{Result, bail};
 use std::path::PathBuf;
+use testkit::cache;
 
 /// The version of cargo-deny that is built where none is installed.
 const CARGO_DENY: &str = "0.20.2";

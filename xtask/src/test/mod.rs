@@ -4,7 +4,7 @@ mod summary;
 
 use crate::args::Test as Options;
 use crate::command::{self, cargo, find_program, shown};
-use crate::{fuzz, needs};
+use crate::{fuzz, kafka, needs};
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 use std::ffi::OsStr;
@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use summary::Tests;
+use testkit::kafka::BOOTSTRAP_VARIABLE;
 
 /// A step of the whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -102,7 +103,15 @@ impl Checks {
                 "warnings",
             ])),
             Step::Deny => deny(),
-            Step::Tests => self.tests_of(cargo(["test", "--workspace", "--all-targets", "--no-fail-fast"])),
+            Step::Tests => {
+                let mut command = cargo(["test", "--workspace", "--all-targets", "--no-fail-fast"]);
+                // It ends with this step.
+                let kafka = kafka::for_tests()?;
+                if let Some(kafka) = &kafka {
+                    command.env(BOOTSTRAP_VARIABLE, kafka.bootstrap());
+                }
+                self.tests_of(command)
+            }
             Step::Doc => self.tests_of(cargo(["test", "--workspace", "--doc", "--no-fail-fast"])),
             Step::Fuzz => fuzz::run_each(FUZZ_SECONDS),
         }

@@ -1,0 +1,234 @@
+//! `mailcampaign status`: how far a campaign is, once or again and again.
+
+use crate::args::{Output, Status};
+use crate::output::Stream;
+use crate::progress::left;
+use crate::state::{self, with_journal};
+use crate::summary::listed;
+use campaign::Counts;
+use journal::{Journal, Paused};
+use program::{Failure, Signals, exit};
+use serde::Serialize;
+use std::io::IsTerminal;
+use std::process::ExitCode;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Between two looks.
+const BETWEEN: Duration = Duration::from_secs(1);
+/// The cursor to the beginning of so many lines above, and away with what stood there (ECMA-48: CPL, ED).
+fn rewind(lines: usize) -> String {
+    if lines == 0 { String::new() } else { format!("\x1b[{lines}F\x1b[J") }
+}
+
+/// Looks at the journal, prints what it sees.
+pub(crate) async fn status(args: &Status) -> Result<ExitCode, Failure> {
+    let mut signals = Signals::listen().map_err(|error| Failure::bad_input(error.to_string()))?;
+    let opened = state::campaign(&args.which).await?;
+    let journal = state::open_to_read(&args.which, &opened).await?;
+    let name = opened.bundle.campaign.namespaced_name();
+    tokio::select! {
+        ended = async { with_journal!(journal, journal => show(args, &name, &journal).await) } => ended,
+        () = signals.next() => Ok(ExitCode::from(exit::INTERRUPTED)),
+    }
+}
+
+async fn show<J: Journal>(args: &Status, name: &str, journal: &J) -> Result<ExitCode, Failure> {
+    let mut out = Stream::open();
+    let in_place = args.watch && args.output == Output::Text && std::io::stdout().is_terminal();
+    let mut before = Look::at(journal).await?;
+    let mut painted = 0;
+    loop {
+        let mut now = before.clone();
+        if !before.is_finished() {
+            tokio::time::sleep_until(before.when + BETWEEN).await;
+            now = Look::at(journal).await?;
+        }
+        let seen = Seen::between(&before, &now);
+        let text = match args.output {
+            Output::Json => serde_json::to_string(&seen).unwrap_or_default() + "\n",
+            Output::Text if args.watch && !in_place => seen.line() + "\n",
+            Output::Text => seen.text(name),
+        };
+        if !out.say(&(rewind(painted) + &text)).await || !args.watch || now.is_finished() {
+            return Ok(ExitCode::SUCCESS);
+        }
+        painted = if in_place { text.lines().count() } else { 0 };
+        before = now;
+    }
+}
+
+/// What stood in the journal at a time.
+#[derive(Clone)]
+struct Look {
+    when: Instant,
+    counts: Counts,
+    paused: Option<Paused>,
+    published: bool,
+}
+
+impl Look {
+    async fn at<J: Journal>(journal: &J) -> Result<Self, Failure> {
+        // Before the counts: what was published by then is counted.
+        let published = journal.published().await?;
+        let counts = journal.counts().await?;
+        Ok(Self { when: Instant::now(), counts, paused: journal.paused().await?, published })
+    }
+
+    fn is_finished(&self) -> bool {
+        self.published && self.counts.unfinished() == 0 && self.paused.is_none()
+    }
+
+    fn settled(&self) -> u64 {
+        self.counts.published.saturating_sub(self.counts.unfinished())
+    }
+}
+
+/// What two looks tell.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Seen {
+    #[serde(flatten)]
+    counts: Counts,
+    /// Mails that are still to be settled.
+    backlog: u64,
+    /// Mails settled for good a second.
+    per_second: f64,
+    /// Until the backlog is gone at this rate; none while nothing moves.
+    seconds_left: Option<u64>,
+    paused: Option<Paused>,
+    /// Whether the whole list is in the journal; `published` counts its mails.
+    list_published: bool,
+    finished: bool,
+}
+
+impl Seen {
+    fn between(before: &Look, now: &Look) -> Self {
+        let (seconds, settled) =
+            (now.when.duration_since(before.when).as_secs_f64(), now.settled().saturating_sub(before.settled()));
+        let per_second = if seconds > 0.0 { settled as f64 / seconds } else { 0.0 };
+        let backlog = now.counts.unfinished();
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "not negative, and cut off where it is too large"
+        )]
+        let seconds_left = match backlog {
+            0 => Some(0),
+            _ => (per_second > 0.0).then(|| (backlog as f64 / per_second).ceil() as u64),
+        };
+        Self {
+            counts: now.counts,
+            backlog,
+            per_second: (per_second * 10.0).round() / 10.0,
+            seconds_left,
+            paused: now.paused.clone(),
+            list_published: now.published,
+            finished: now.is_finished(),
+        }
+    }
+
+    fn state(&self) -> &'static str {
+        match (self.finished, &self.paused, self.list_published) {
+            (true, ..) => "finished",
+            (_, Some(_), _) => "paused",
+            (.., false) => "the list is not wholly published",
+            _ => "under way",
+        }
+    }
+
+    /// Several lines.
+    fn text(&self, name: &str) -> String {
+        let counts = &self.counts;
+        let mut lines = vec![format!("{name}: {}", self.state())];
+        let skipped = [("invalid", counts.invalid), ("duplicate", counts.duplicate), ("suppressed", counts.suppressed)];
+        lines.push(format!("{} rows: {} mails{}", counts.total, counts.published, listed(&skipped)));
+        lines.push(format!("{} delivered{}", counts.delivered, listed(&others(counts))));
+        if self.backlog > 0 {
+            lines.push(format!("{} to go, {}", self.backlog, self.pace()));
+        }
+        if let Some(paused) = &self.paused {
+            lines.push(format!("paused since {}: {}", paused.at.strftime("%Y-%m-%dT%H:%M:%SZ"), paused.reason));
+        }
+        lines.join("\n") + "\n"
+    }
+
+    /// One line.
+    fn line(&self) -> String {
+        let (counts, done) = (&self.counts, self.counts.published.saturating_sub(self.backlog));
+        let pace = if self.finished { String::new() } else { format!("  {}", self.pace()) };
+        format!(
+            "{done}/{}  {} delivered{}{pace}  {}",
+            counts.published,
+            counts.delivered,
+            listed(&others(counts)),
+            self.state()
+        )
+    }
+
+    fn pace(&self) -> String {
+        let rate = format!("{:.0} mails/s", self.per_second);
+        self.seconds_left
+            .filter(|seconds| *seconds > 0)
+            .map_or(rate.clone(), |seconds| format!("{rate}, {} left", left(seconds as f64)))
+    }
+}
+
+fn others(counts: &Counts) -> [(&'static str, u64); 6] {
+    [
+        ("rejected", counts.rejected),
+        ("refused", counts.refused),
+        ("deferred", counts.deferred),
+        ("dead", counts.dead),
+        ("unknown", counts.unknown),
+        ("pending", counts.pending),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn look(delivered: u64, pending: u64, seconds: f64) -> Look {
+        let published = delivered + pending;
+        let counts = Counts { total: published, published, pending, delivered, ..Counts::default() };
+        Look { when: Instant::now() + Duration::from_secs_f64(seconds), counts, paused: None, published: true }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_rate_is_what_was_settled_between_two_looks() {
+        let seen = Seen::between(&look(0, 100, 0.0), &look(30, 70, 2.0));
+        assert_eq!((seen.per_second, seen.backlog, seen.seconds_left), (15.0, 70, Some(5)));
+        assert_eq!(
+            seen.text("hr/offers"),
+            "hr/offers: under way\n100 rows: 100 mails\n30 delivered, 70 pending\n70 to go, 15 mails/s, 5 s left\n"
+        );
+        assert_eq!(seen.line(), "30/100  30 delivered, 70 pending  15 mails/s, 5 s left  under way");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_knows_how_long_it_takes_while_nothing_moves() {
+        let seen = Seen::between(&look(3, 5, 0.0), &look(3, 5, 1.0));
+        assert_eq!((seen.seconds_left, seen.finished), (None, false));
+        let done = look(8, 0, 0.0);
+        let seen = Seen::between(&done, &done);
+        assert_eq!((seen.seconds_left, seen.finished, seen.per_second), (Some(0), true, 0.0));
+        assert_eq!(seen.line(), "8/8  8 delivered  finished");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_paused_campaign_says_so_even_when_nothing_is_left() {
+        let reason = "the sender is refused".to_owned();
+        let paused = Some(Paused { reason, at: jiff::Timestamp::UNIX_EPOCH });
+        let now = Look { paused, ..look(8, 0, 0.0) };
+        let seen = Seen::between(&now, &now);
+        assert!(
+            !seen.finished && seen.text("a/b").ends_with("paused since 1970-01-01T00:00:00Z: the sender is refused\n")
+        );
+        let json = serde_json::to_value(&seen).expect("JSON");
+        assert_eq!(
+            (json["paused"]["reason"].as_str(), json["perSecond"].as_f64()),
+            (Some("the sender is refused"), Some(0.0))
+        );
+    }
+}

@@ -1,0 +1,240 @@
+//! What a worker looks up beside its ticks, on a thread of its own: what stands in partitions that it gains, and how far the others are.
+//!
+//! A look-up may wait ten seconds for a dead owner's transaction to end; the ticks of the other partitions go on meanwhile.
+
+use super::owned::Owned;
+use crate::kafka::Shared;
+use crate::kafka::clients::{ANSWER, Raw, Reader, Sees, place};
+use crate::kafka::errors::failed;
+use crate::kafka::wire::{Mark, decode_event};
+use crate::{Error, Lease, boottime};
+use rdkafka::consumer::Consumer;
+use rdkafka::error::KafkaError;
+use rdkafka::message::Message as _;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::{Duration, Instant};
+
+/// What is to be looked up.
+enum Question {
+    /// What stands in a partition.
+    Partition { partition: i32, tenure: u64 },
+    /// How far all partitions are.
+    All,
+}
+
+/// What was found.
+pub(super) enum Answer {
+    /// What stands in a partition that was gained.
+    Partition { tenure: u64, partition: i32, found: Result<Box<Owned>, Error> },
+    /// How many partitions there are, and by partition the committed offset and its mark.
+    All(Result<(i32, BTreeMap<i32, (i64, Mark)>), Error>),
+}
+
+/// The thread beside.
+pub(super) struct Aside {
+    ask: Sender<Question>,
+    answers: Receiver<Answer>,
+}
+
+impl Aside {
+    /// Starts the thread; it ends when this is dropped.
+    pub(super) fn start(shared: Arc<Shared>) -> Result<Self, Error> {
+        let (ask, questions) = channel();
+        let (answer, answers) = channel();
+        let work = move || {
+            let mut desk = Desk { shared, committed: None, everything: None };
+            while let Ok(question) = questions.recv() {
+                if answer.send(desk.answer(question)).is_err() {
+                    return;
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name("kafka-aside".to_owned()).spawn(work);
+        thread.map_err(|error| Error::Unsuitable { why: format!("no thread can be started: {error}") })?;
+        Ok(Self { ask, answers })
+    }
+
+    /// Asks what stands in a partition.
+    pub(super) fn ask_partition(&self, partition: i32, tenure: u64) {
+        // The thread lives as long as `self`.
+        let _ = self.ask.send(Question::Partition { partition, tenure });
+    }
+
+    /// Asks how far all are.
+    pub(super) fn ask_all(&self) {
+        let _ = self.ask.send(Question::All);
+    }
+
+    /// The next answer, if there is one.
+    pub(super) fn answer(&self) -> Option<Answer> {
+        self.answers.try_recv().ok()
+    }
+}
+
+struct Desk {
+    shared: Arc<Shared>,
+    committed: Option<Reader>,
+    everything: Option<Reader>,
+}
+
+impl Desk {
+    fn answer(&mut self, question: Question) -> Answer {
+        match question {
+            Question::Partition { partition, tenure } => {
+                Answer::Partition { tenure, partition, found: self.look_into(partition, tenure).map(Box::new) }
+            }
+            Question::All => Answer::All(self.look_at_all()),
+        }
+    }
+
+    fn readers(&mut self) -> Result<(&Reader, &Reader), Error> {
+        if self.committed.is_none() {
+            self.committed = Some(self.shared.reader(Sees::Committed)?);
+        }
+        if self.everything.is_none() {
+            self.everything = Some(self.shared.reader(Sees::Everything)?);
+        }
+        match (&self.committed, &self.everything) {
+            (Some(committed), Some(everything)) => Ok((committed, everything)),
+            _ => Err(Error::Unsuitable { why: "no reader".to_owned() }),
+        }
+    }
+
+    /// Reads where the rows of a partition stand.
+    fn look_into(&mut self, partition: i32, tenure: u64) -> Result<Owned, Error> {
+        let shared = self.shared.clone();
+        let (committed, everything) = self.readers()?;
+        let during = "taking over a partition";
+        // Stable: it waits until the transactions have ended that hold offsets of the partition. After it, nobody else commits here any more.
+        let wait = shared.timing.transaction + ANSWER;
+        let (offset, mark) = loop {
+            match marks(committed, &shared.names.outbox, &[partition], wait) {
+                Ok(mut found) => break found.remove(&partition).unzip(),
+                Err(error) => return Err(failed(during, error)),
+            }
+        };
+        let read_at = boottime();
+        let (low, high) = everything
+            .fetch_watermarks(&shared.names.outcomes, partition, ANSWER)
+            .map_err(|error| failed(during, error))?;
+        let lease = Lease::until_unless(boottime() + shared.timing.lease, shared.workers.held_up());
+        let mut owned = Owned::new(partition, tenure, lease);
+        if mark.is_none() && high > low {
+            tracing::warn!(partition, "the group's offset has expired; it is rebuilt from the outcomes");
+        }
+        let from = mark.as_ref().map_or(low, |mark: &Mark| mark.tail.max(low));
+        owned.outcomes_end = high;
+        if from < high {
+            read(&shared, committed, partition, from..high, &mut owned)?;
+        }
+        // A former owner that left in order has said so: nothing of it is under way any more.
+        let over =
+            if mark.as_ref().is_some_and(|mark| mark.at == 0) { read_at } else { read_at + shared.timing.takeover };
+        owned.taken_over(offset.zip(mark.as_ref()), over);
+        Ok(owned)
+    }
+
+    fn look_at_all(&mut self) -> Result<(i32, BTreeMap<i32, (i64, Mark)>), Error> {
+        let shared = self.shared.clone();
+        let (_, everything) = self.readers()?;
+        let topic = &shared.names.outbox;
+        let count =
+            shared.partitions_of(everything, topic)?.ok_or_else(|| Error::TopicGone { topic: topic.clone() })?;
+        let all: Vec<i32> = (0..count).collect();
+        let found = marks(everything, topic, &all, ANSWER).map_err(|error| failed("looking at the others", error))?;
+        Ok((count, found))
+    }
+}
+
+/// By partition: the committed offset and its mark. Partitions without are left out.
+fn marks(
+    reader: &Reader,
+    topic: &str,
+    partitions: &[i32],
+    wait: Duration,
+) -> Result<BTreeMap<i32, (i64, Mark)>, KafkaError> {
+    let mut list = TopicPartitionList::new();
+    for partition in partitions {
+        list.add_partition(topic, *partition);
+    }
+    let found = reader.committed_offsets(list, wait)?;
+    let mut marks = BTreeMap::new();
+    for element in found.elements() {
+        element.error()?;
+        if let (Offset::Offset(offset), Some(mark)) = (element.offset(), Mark::decode(element.metadata())) {
+            marks.insert(element.partition(), (offset, mark));
+        }
+    }
+    Ok(marks)
+}
+
+/// Reads the events of a range of offsets.
+fn read(
+    shared: &Shared,
+    reader: &Reader,
+    partition: i32,
+    range: std::ops::Range<i64>,
+    owned: &mut Owned,
+) -> Result<(), Error> {
+    let during = "reading the outcomes";
+    let topic = &shared.names.outcomes;
+    let deadline = Instant::now() + shared.timing.transaction + ANSWER * 6;
+    wait_until_stable(shared, reader, (topic, partition), range.end, deadline)?;
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset(topic, partition, Offset::Offset(range.start)).map_err(|error| failed(during, error))?;
+    reader.assign(&list).map_err(|error| failed(during, error))?;
+    let mut next = range.start;
+    let result = loop {
+        if next >= range.end {
+            break Ok(());
+        }
+        match reader.poll(Duration::from_millis(100)) {
+            Some(Ok(message)) => {
+                next = message.offset() + 1;
+                let event = Raw::of(&message, &shared.uid).and_then(|raw| decode_event(raw.schema, raw.value));
+                match event {
+                    Ok(event) => drop(owned.apply(message.offset(), &event)),
+                    Err(why) => tracing::warn!(place = place(&message), %why, "a record is passed over"),
+                }
+            }
+            // Behind the last record there may be the marks of transactions only.
+            Some(Err(KafkaError::PartitionEOF(_))) => break Ok(()),
+            Some(Err(error)) => break Err(failed(during, error)),
+            None if Instant::now() > deadline => break Err(late(shared, topic, partition)),
+            None => {}
+        }
+    };
+    let _ = reader.unassign();
+    result
+}
+
+/// Waits until no transaction hides anything below an offset. Only then is the end that a reader meets the end.
+fn wait_until_stable(
+    shared: &Shared,
+    reader: &Reader,
+    (topic, partition): (&str, i32),
+    end: i64,
+    deadline: Instant,
+) -> Result<(), Error> {
+    loop {
+        let watermarks = reader.fetch_watermarks(topic, partition, ANSWER);
+        let (_, stable) = watermarks.map_err(|error| failed("reading the outcomes", error))?;
+        if stable >= end {
+            return Ok(());
+        }
+        if Instant::now() > deadline {
+            return Err(late(shared, topic, partition));
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn late(shared: &Shared, topic: &str, partition: i32) -> Error {
+    Error::Unreachable {
+        brokers: shared.settings.bootstrap.clone(),
+        why: format!("{topic}[{partition}] could not be read in time"),
+    }
+}

@@ -1,0 +1,318 @@
+//! What a worker reads from `outbox` and `control`: new messages as they come, waiting ones again by their offsets, and what people decide.
+
+use crate::kafka::Shared;
+use crate::kafka::clients::{ANSWER, Raw, Reader, Sees, place};
+use crate::kafka::control::Control;
+use crate::kafka::errors::failed;
+use crate::kafka::wire::{Listed, Unreadable, decode_control, decode_listed};
+use crate::{Error, Paused};
+use campaign::Message;
+use rdkafka::consumer::Consumer;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{BorrowedMessage, Message as _};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// New messages that are held ready, at most.
+const READY: usize = 4_000;
+/// An end that is met later than this after the look at where it is, is that end.
+const OLD_END: Duration = Duration::from_millis(50);
+/// How long a look waits for records that are known to be there.
+const SOON: Duration = Duration::from_millis(200);
+/// And when there is nothing else to do.
+const LONG: Duration = Duration::from_secs(4);
+/// So many records are read over rather than jumped over.
+const NEAR: i64 = 2_000;
+/// Jumps in one look at most: each costs a round trip.
+const JUMPS: usize = 30;
+
+/// A record of `outbox` at its offset.
+#[derive(Debug)]
+pub(super) enum New {
+    /// A message.
+    Message(Box<Message>),
+    /// A row of ours that can't be read, and why.
+    Broken { row: u64, why: String },
+}
+
+/// Reads new messages of the partitions that are owned.
+pub(super) struct Fetcher {
+    shared: Arc<Shared>,
+    reader: Reader,
+    again: Reader,
+    /// By partition: the offset behind the last record that was read, and what is ready.
+    partitions: BTreeMap<i32, Ahead>,
+}
+
+#[derive(Default)]
+struct Ahead {
+    next: i64,
+    ready: VecDeque<(i64, New)>,
+}
+
+impl Fetcher {
+    /// Reads nothing yet.
+    pub(super) fn new(shared: Arc<Shared>) -> Result<Self, Error> {
+        Ok(Self {
+            reader: shared.reader(Sees::Committed)?,
+            again: shared.reader(Sees::Committed)?,
+            shared,
+            partitions: BTreeMap::new(),
+        })
+    }
+
+    /// Reads a partition from an offset on.
+    pub(super) fn begin(&mut self, partition: i32, from: i64) -> Result<(), Error> {
+        let list = self.list(partition, from)?;
+        self.reader.incremental_assign(&list).map_err(|error| failed("reading the outbox", error))?;
+        self.partitions.insert(partition, Ahead { next: from, ready: VecDeque::new() });
+        Ok(())
+    }
+
+    /// Reads a partition no more.
+    pub(super) fn end(&mut self, partition: i32) {
+        if self.partitions.remove(&partition).is_some()
+            && let Ok(list) = self.list(partition, 0)
+        {
+            let _ = self.reader.incremental_unassign(&list);
+        }
+    }
+
+    fn list(&self, partition: i32, from: i64) -> Result<TopicPartitionList, Error> {
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(&self.shared.names.outbox, partition, Offset::Offset(from))
+            .map_err(|error| failed("reading the outbox", error))?;
+        Ok(list)
+    }
+
+    /// Makes at least `wanted` messages ready, if `control` says that there are as many; waits a moment for them.
+    pub(super) fn fill(&mut self, wanted: usize, control: &Control, is_idle: bool) -> Result<(), Error> {
+        let begun = Instant::now();
+        loop {
+            let ready: usize = self.partitions.values().map(|ahead| ahead.ready.len()).sum();
+            let missing = |(partition, ahead): (&i32, &Ahead)| {
+                ahead.ready.len() < wanted && ahead.next < control.end_of(*partition)
+            };
+            let is_missing = self.partitions.iter().any(missing);
+            // With mails under way there is something better to do than to wait.
+            let patience = if is_idle { LONG } else { SOON };
+            if ready >= READY.max(wanted) || !is_missing || begun.elapsed() > patience {
+                return Ok(());
+            }
+            self.read(Duration::from_millis(20))?;
+        }
+    }
+
+    /// Lets the client work, for who reads nothing at the moment.
+    pub(super) fn idle(&mut self) -> Result<(), Error> {
+        let ready: usize = self.partitions.values().map(|ahead| ahead.ready.len()).sum();
+        if ready < READY { self.read(Duration::ZERO) } else { Ok(()) }
+    }
+
+    fn read(&mut self, wait: Duration) -> Result<(), Error> {
+        let Some(polled) = self.reader.poll(wait) else { return Ok(()) };
+        let Some(message) = heed(polled, &self.shared.names.outbox)? else { return Ok(()) };
+        let Some(ahead) = self.partitions.get_mut(&message.partition()) else { return Ok(()) };
+        // What was fetched for an earlier tenure comes too late.
+        if message.offset() < ahead.next {
+            return Ok(());
+        }
+        ahead.next = message.offset() + 1;
+        if let Some(new) = listed(&message, &self.shared.uid) {
+            ahead.ready.push_back((message.offset(), new));
+        }
+        Ok(())
+    }
+
+    /// The ready message with the lowest row: its partition and row.
+    pub(super) fn first(&self) -> Option<(u64, i32)> {
+        self.partitions
+            .iter()
+            .filter_map(|(partition, ahead)| {
+                ahead.ready.front().map(|(_, new)| match new {
+                    New::Message(message) => (message.row, *partition),
+                    New::Broken { row, .. } => (*row, *partition),
+                })
+            })
+            .min()
+    }
+
+    /// Takes the first ready message of a partition out, with its offset.
+    pub(super) fn take(&mut self, partition: i32) -> Option<(i64, New)> {
+        self.partitions.get_mut(&partition)?.ready.pop_front()
+    }
+
+    /// Up to where everything was taken out.
+    pub(super) fn taken_to(&self, partition: i32) -> Option<i64> {
+        let ahead = self.partitions.get(&partition)?;
+        Some(ahead.ready.front().map_or(ahead.next, |(offset, _)| *offset))
+    }
+
+    /// Whether everything that is known to be published was read and taken out.
+    pub(super) fn is_through(&self, partition: i32, control: &Control) -> bool {
+        self.partitions
+            .get(&partition)
+            .is_some_and(|ahead| ahead.ready.is_empty() && ahead.next >= control.end_of(partition))
+    }
+
+    /// Reads messages again, by partition and offset in ascending order. Those that lie far apart may be left out: they are for another time.
+    pub(super) fn again(&mut self, wanted: &BTreeMap<i32, Vec<i64>>) -> Result<HashMap<(i32, i64), New>, Error> {
+        let mut found = HashMap::new();
+        let mut jumps = 0;
+        for (partition, offsets) in wanted {
+            let mut next: Option<i64> = None;
+            for offset in offsets {
+                let near = next.is_some_and(|next| next <= *offset && *offset - next < NEAR);
+                if !near {
+                    if jumps == JUMPS {
+                        break;
+                    }
+                    jumps += 1;
+                    let list = self.list(*partition, *offset)?;
+                    self.again.assign(&list).map_err(|error| failed("reading the outbox again", error))?;
+                }
+                let deadline = Instant::now() + ANSWER;
+                loop {
+                    let Some(polled) = self.again.poll(Duration::from_millis(100)) else {
+                        if Instant::now() > deadline {
+                            return Err(failed(
+                                "reading the outbox again",
+                                KafkaError::MessageConsumption(RDKafkaErrorCode::OperationTimedOut),
+                            ));
+                        }
+                        continue;
+                    };
+                    let Some(message) = heed(polled, &self.shared.names.outbox)? else { break };
+                    if message.partition() != *partition || message.offset() < *offset {
+                        continue;
+                    }
+                    next = Some(message.offset() + 1);
+                    if message.offset() == *offset
+                        && let Some(new) = listed(&message, &self.shared.uid)
+                    {
+                        found.insert((*partition, *offset), new);
+                    }
+                    break;
+                }
+            }
+        }
+        let _ = self.again.unassign();
+        Ok(found)
+    }
+}
+
+/// The message of a poll; none at the end of a partition.
+fn heed<'a>(
+    polled: Result<BorrowedMessage<'a>, KafkaError>,
+    topic: &str,
+) -> Result<Option<BorrowedMessage<'a>>, Error> {
+    use RDKafkaErrorCode as Code;
+    match polled {
+        Ok(message) => Ok(Some(message)),
+        Err(KafkaError::PartitionEOF(_)) => Ok(None),
+        Err(KafkaError::MessageConsumption(Code::UnknownTopicOrPartition | Code::UnknownTopic)) => {
+            Err(Error::TopicGone { topic: topic.to_owned() })
+        }
+        Err(KafkaError::MessageConsumption(Code::AutoOffsetReset | Code::OffsetOutOfRange)) => Err(Error::TopicGone {
+            topic: format!("{topic} (records that were not sent yet have expired or were deleted)"),
+        }),
+        Err(error) => {
+            tracing::debug!(%error, topic, "reading");
+            Ok(None)
+        }
+    }
+}
+
+/// What a record of `outbox` is; none if there is nothing to send.
+fn listed(message: &BorrowedMessage<'_>, uid: &str) -> Option<New> {
+    let raw = match Raw::of(message, uid) {
+        Ok(raw) => raw,
+        Err(why) => {
+            tracing::warn!(place = place(message), %why, "a record is passed over");
+            return None;
+        }
+    };
+    match decode_listed(raw.schema, raw.value) {
+        Ok(Listed::Message(message)) => Some(New::Message(Box::new(message))),
+        Ok(Listed::Skipped(_)) => None,
+        Err(why) => broken(message, raw.row, &why),
+    }
+}
+
+fn broken(message: &BorrowedMessage<'_>, row: Option<u64>, why: &Unreadable) -> Option<New> {
+    let place = place(message);
+    tracing::error!(place, row, %why, "a message can't be read");
+    row.map(|row| New::Broken { row, why: format!("its record at {place} can't be read: {why}") })
+}
+
+/// Follows `control`.
+pub(super) struct Follower {
+    shared: Arc<Shared>,
+    reader: Reader,
+    /// What was read.
+    pub(super) control: Control,
+    /// Up to where the end was met.
+    met_end_at: i64,
+}
+
+impl Follower {
+    /// Reads from the beginning.
+    pub(super) fn new(shared: Arc<Shared>) -> Result<Self, Error> {
+        let reader = shared.reader(Sees::Committed)?;
+        let mut list = TopicPartitionList::new();
+        let during = "reading control";
+        list.add_partition_offset(&shared.names.control, 0, Offset::Beginning)
+            .map_err(|error| failed(during, error))?;
+        reader.assign(&list).map_err(|error| failed(during, error))?;
+        Ok(Self { shared, reader, control: Control::default(), met_end_at: -1 })
+    }
+
+    /// Takes in what has come; without waiting.
+    pub(super) fn follow(&mut self) -> Result<(), Error> {
+        while self.read(Duration::ZERO)?.is_some() {}
+        Ok(())
+    }
+
+    /// Takes in everything that is committed by now.
+    pub(super) fn catch_up(&mut self, patience: Duration) -> Result<(), Error> {
+        let watermarks = self.reader.fetch_watermarks(&self.shared.names.control, 0, ANSWER);
+        let (_, stable) = watermarks.map_err(|error| failed("reading control", error))?;
+        if stable == 0 {
+            return Ok(());
+        }
+        let begun = Instant::now();
+        // Every record here is followed by the mark of its transaction. Only what was aborted leaves a longer end without records: there the end that
+        // the reader meets counts, if it can't be that of an earlier look.
+        while self.control.next + 1 < stable && self.met_end_at < stable {
+            let is_end = self.read(Duration::from_millis(10))? == Some(true);
+            if (is_end && begun.elapsed() > OLD_END) || begun.elapsed() > patience {
+                self.met_end_at = stable;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads one record: none if there was nothing, true at the end.
+    fn read(&mut self, wait: Duration) -> Result<Option<bool>, Error> {
+        let Some(polled) = self.reader.poll(wait) else { return Ok(None) };
+        let is_end = matches!(polled, Err(KafkaError::PartitionEOF(_)));
+        let Some(message) = heed(polled, &self.shared.names.control)? else { return Ok(is_end.then_some(true)) };
+        let key = message.key().map(String::from_utf8_lossy).unwrap_or_default();
+        let record = Raw::of(&message, &self.shared.uid).and_then(|raw| decode_control(&key, raw.schema, raw.value));
+        match record {
+            Ok(record) => self.control.apply(message.offset(), record),
+            Err(why) => {
+                tracing::warn!(place = place(&message), %why, "a record is passed over");
+                self.control.next = self.control.next.max(message.offset() + 1);
+            }
+        }
+        Ok(Some(false))
+    }
+
+    /// Why sending is paused, if it is.
+    pub(super) fn paused(&self) -> Option<&Paused> {
+        self.control.paused.as_ref()
+    }
+}
