@@ -59,9 +59,14 @@ impl Lease {
 
     /// Renews it: it never gets shorter, and what has run out or was closed stays so.
     pub fn renew(&self, until: Duration) {
-        if !self.has_run_out() {
-            self.state.until.fetch_max(nanos(until), Ordering::AcqRel);
-        }
+        let longer = nanos(until);
+        // In one step with the look at the clock's time: who is frozen in between must not bring back what has run out.
+        let renewed = self.state.until.try_update(Ordering::AcqRel, Ordering::Acquire, |current| {
+            let has_run_out = current != u64::MAX && nanos(boottime()) >= current;
+            (!has_run_out && longer > current).then_some(longer)
+        });
+        // What stays as it was has run out or is longer already.
+        let _ = renewed;
     }
 
     /// Whether it is neither closed nor over.

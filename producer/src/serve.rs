@@ -94,6 +94,7 @@ async fn agree<J: Journal>(journal: &J, opened: &Opened, service: &Service) -> R
     found.may_begin(opened.input.recipients.on_invalid_row).map_err(publish::Error::from)?;
     service.metrics.preflighted(found.tally.total());
     journal.pin(pin).await?;
+    tracing::info!(rows = found.tally.total(), "every letter can be made, and the content is pinned; publishing");
     Ok(Some(Arc::new(found)))
 }
 

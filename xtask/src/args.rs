@@ -23,6 +23,8 @@ pub(crate) enum Task {
     Bench(Bench),
     /// Start or end real Apache Kafka brokers on this machine.
     Kafka(Kafka),
+    /// Kill, freeze and restart brokers, producers and workers, and compare the account with what the mail servers saw.
+    Chaos(Chaos),
     /// Write crds/mailcampaigns.mailcampaign.io.yaml from the Rust types.
     Crds,
 }
@@ -77,6 +79,31 @@ pub(crate) struct Bench {
     /// How often ours and the peer run in turn.
     #[arg(long, value_name = "N", default_value_t = 3)]
     pub(crate) rounds: usize,
+}
+
+/// `cargo xtask chaos`
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+A round is a campaign of its own, on brokers of its own, and takes one to two minutes. What happens in it is a function of its seed: even
+seeds hold what is unknown, odd ones send it again; two seeds of four have one broker, the others three. The first round that breaks a
+rule ends it; its logs stay.
+
+Examples:
+  cargo xtask chaos --rounds 20 --seed 1     rounds with the seeds 1 to 20
+  cargo xtask chaos --seed 7                 the round of seed 7 again")]
+pub(crate) struct Chaos {
+    /// How many rounds.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) rounds: u64,
+    /// The seed of the first round; each following one has the next.
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// So many brokers in every round: 1 or 3.
+    #[arg(long, value_name = "N", value_parser = one_or_three)]
+    pub(crate) brokers: Option<u16>,
+    /// Rows of the list.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub(crate) rows: Option<u64>,
 }
 
 /// `cargo xtask kafka`

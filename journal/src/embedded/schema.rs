@@ -136,3 +136,39 @@ fn write(connection: &Connection, tables: &str) -> Result<(), Fault> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::embedded::Embedded;
+    use crate::{Journal, Tail, TailFrom};
+
+    /// A journal as version 1 left it, with two results and a row that waits.
+    fn of_version_1(path: &Path) {
+        let connection = open(path).expect("made");
+        let script = format!(
+            "DROP INDEX settled; ALTER TABLE state DROP COLUMN seq; PRAGMA user_version = {WITHOUT_ORDER};
+             INSERT INTO message VALUES (2, 'a@example.com', '{{}}'), (3, 'b@example.com', '{{}}'), (4, 'c@example.com', '{{}}');
+             INSERT INTO state(row, queued, due, attempts, kind, attempt, at, code) VALUES
+                 (2, 0, NULL, 1, 1, 1, 2000, 250), (3, 0, NULL, 1, 1, 1, 1000, 250), (4, 1, 0, 0, 0, NULL, NULL, NULL);"
+        );
+        connection.execute_batch(&script).expect("as it was");
+    }
+
+    #[tokio::test]
+    async fn a_journal_of_version_1_is_read_as_it_is_and_brought_up_by_a_run() {
+        let dir = tempfile::tempdir().expect("a folder");
+        of_version_1(&dir.path().join("journal.db"));
+        let reading = Embedded::open_read_only(dir.path()).expect("readable");
+        assert_eq!(reading.rows(0, 9).await.expect("rows").len(), 3);
+        let refused = reading.tail(TailFrom::Start).await.err().expect("no order is known").to_string();
+        assert!(refused.contains("go on with the campaign"), "{refused}");
+        drop(reading);
+        for _ in 0..2 {
+            let journal = Embedded::open(dir.path()).expect("brought up");
+            let mut tail = journal.tail(TailFrom::Start).await.expect("followed");
+            let rows: Vec<u64> = tail.next().await.expect("two").iter().map(|settlement| settlement.row).collect();
+            assert_eq!(rows, [3, 2], "in the order of their times");
+        }
+    }
+}

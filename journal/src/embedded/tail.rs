@@ -43,7 +43,7 @@ impl EmbeddedTail {
                 }
                 match from {
                     TailFrom::Start => Ok(Place { seq: 0, row: 0 }),
-                    TailFrom::Now => Ok(Place { seq: 0, row: 0 }),
+                    TailFrom::Now => Ok(Place { seq: highest(connection)?, row: i64::MAX }),
                 }
             })
         });

@@ -19,6 +19,9 @@ use std::time::{Duration, Instant};
 pub(super) const ANSWER: Duration = Duration::from_secs(10);
 /// How long a client has to ask for a token; it does so as soon as it is there.
 const LOGIN: Duration = Duration::from_secs(2);
+/// How long the broker waits for more at the end of a partition, for who follows it and for who looks something up.
+const FOLLOWING: Duration = Duration::from_millis(250);
+const LOOKING: Duration = Duration::from_millis(5);
 /// A record's key, headers and frame, in bytes, at most.
 pub(super) const OVERHEAD: usize = 512;
 
@@ -108,6 +111,16 @@ pub(super) enum Sees {
 impl Shared {
     /// A consumer for reading by hand. It has the group's name, to look up offsets, but never joins it.
     pub(super) fn reader(&self, sees: Sees) -> Result<Reader, Error> {
+        self.reader_that_waits(sees, FOLLOWING)
+    }
+
+    /// The same, for looking up what is there: it is given one partition after the other, and each must wait until the broker has answered about the
+    /// one before.
+    pub(super) fn looker(&self) -> Result<Reader, Error> {
+        self.reader_that_waits(Sees::Committed, LOOKING)
+    }
+
+    fn reader_that_waits(&self, sees: Sees, at_end: Duration) -> Result<Reader, Error> {
         let mut config = self.settings.client();
         config
             .set("group.id", &self.names.group)
@@ -117,7 +130,7 @@ impl Shared {
             .set("enable.partition.eof", "true")
             .set("allow.auto.create.topics", "false")
             .set("queued.max.messages.kbytes", "8192")
-            .set("fetch.wait.max.ms", "250")
+            .set("fetch.wait.max.ms", at_end.as_millis().to_string())
             .set("retry.backoff.ms", "10")
             .set("reconnect.backoff.ms", "50")
             .set("reconnect.backoff.max.ms", "1000")
@@ -135,11 +148,11 @@ impl Shared {
     ) -> Result<C, Error> {
         config.create_with_context(self.settings.ears()).map_err(|error| failed(during, error))
     }
+}
 
-    /// The partitions of a topic; none if there is no such topic.
-    pub(super) fn partitions_of(&self, reader: &Reader, topic: &str) -> Result<Option<i32>, Error> {
-        partitions_in(reader.fetch_metadata(Some(topic), ANSWER), topic)
-    }
+/// The partitions of a topic; none if there is no such topic.
+pub(super) fn partitions_of(reader: &Reader, topic: &str) -> Result<Option<i32>, Error> {
+    partitions_in(reader.fetch_metadata(Some(topic), ANSWER), topic)
 }
 
 /// The partitions of a topic by its metadata; none if there is no such topic.

@@ -176,6 +176,9 @@ impl Shared {
 
 /// Notes an error that a client hears of beside its calls.
 pub(super) fn note(error: &KafkaError, reason: &str, heard: &Heard) {
+    if matches!(error.rdkafka_error_code(), Some(Code::PartitionEOF)) {
+        return;
+    }
     heard.note(code_of(error), reason);
     tracing::debug!(%error, reason, "Kafka");
 }

@@ -473,7 +473,7 @@ mod tests {
     }
 
     #[test]
-    fn a_million_rows_take_less_than_200_bytes_each() {
+    fn a_row_takes_at_most_64_bytes_beside_its_number() {
         assert!(size_of::<Slot>() <= 64, "{}", size_of::<Slot>());
     }
 }

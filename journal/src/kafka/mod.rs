@@ -6,6 +6,8 @@ mod contact;
 mod control;
 mod deciding;
 mod errors;
+#[cfg(feature = "conformance")]
+mod failpoint;
 mod fold;
 mod names;
 mod publish;
@@ -132,7 +134,7 @@ impl Kafka {
         blocking(move || {
             let mut shared = Shared::new(&options);
             topics::check_names(&shared)?;
-            contact::first_contact(&shared.settings)?;
+            shared.workers.join_by(contact::first_contact(&shared.settings)?);
             shared.max_record_bytes = topics::ensure(&shared, &options, runtime)?;
             Ok(Self { shared: Arc::new(shared) })
         })
@@ -148,7 +150,7 @@ impl Kafka {
         blocking(move || {
             let mut shared = Shared::new(&options);
             topics::check_names(&shared)?;
-            contact::first_contact(&shared.settings)?;
+            shared.workers.join_by(contact::first_contact(&shared.settings)?);
             topics::must_exist(&shared)?;
             shared.max_record_bytes = topics::look_at(&shared, runtime)?;
             Ok(Self { shared: Arc::new(shared) })
@@ -176,6 +178,12 @@ impl Kafka {
         let shared = self.shared.clone();
         // Nothing in there fails.
         let _ = tokio::task::spawn_blocking(move || shared.workers.crash()).await;
+    }
+
+    /// Does this in every tick of a worker of this handle, on its thread: after the offsets were sent, before the commit. For tests.
+    #[cfg(feature = "conformance")]
+    pub fn before_commit(&self, deed: impl Fn() + Send + Sync + 'static) {
+        self.shared.workers.before_commit.set(deed);
     }
 
     /// Asks Kafka something, on a thread that may block.

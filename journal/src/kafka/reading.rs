@@ -63,7 +63,7 @@ impl Shared {
     /// [`Error::TopicGone`] if there is no such topic.
     pub(super) fn count_of(&self, topic: Topic) -> Result<i32, Error> {
         let name = self.topic(topic);
-        self.partitions_of(self.prober()?, name)?.ok_or_else(|| Error::TopicGone { topic: name.to_owned() })
+        super::clients::partitions_of(self.prober()?, name)?.ok_or_else(|| Error::TopicGone { topic: name.to_owned() })
     }
 
     /// Where a topic ends now, transactions under way included.

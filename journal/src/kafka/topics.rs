@@ -135,7 +135,7 @@ impl Shared {
     pub(super) fn find(&self) -> Result<BTreeMap<Topic, i32>, Error> {
         let mut found = BTreeMap::new();
         for topic in [Topic::Outbox, Topic::Outcomes, Topic::Control] {
-            if let Some(count) = self.partitions_of(self.prober()?, self.topic(topic))? {
+            if let Some(count) = super::clients::partitions_of(self.prober()?, self.topic(topic))? {
                 found.insert(topic, count);
             }
         }

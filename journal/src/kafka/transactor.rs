@@ -20,7 +20,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 /// How long a commit without an answer is asked for again.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A record to be written.
 #[derive(Debug, Clone)]
@@ -52,8 +52,7 @@ impl Failed {
     /// What it says.
     pub(super) fn into_error(self) -> Error {
         match self {
-            Self::Fenced(_) => Error::Fenced,
-            Self::Group => Error::Fenced,
+            Self::Fenced(_) | Self::Group => Error::Fenced,
             Self::Aborted(error) | Self::Dead(error) => error,
         }
     }
@@ -111,6 +110,8 @@ pub(super) struct Transactor {
     /// The topic of the record that failed last.
     failing: RefCell<String>,
     uid: String,
+    #[cfg(feature = "conformance")]
+    before_commit: super::failpoint::Failpoint,
 }
 
 impl Transactor {
@@ -140,8 +141,15 @@ impl Transactor {
         let context = Deliveries { ears, reports: send };
         let producer: ThreadedProducer<Deliveries> =
             config.create_with_context(context).map_err(|error| failed("connecting to Kafka", error))?;
-        let transactor =
-            Self { producer, reports, batch: Cell::new(0), failing: RefCell::default(), uid: shared.uid.clone() };
+        let transactor = Self {
+            producer,
+            reports,
+            batch: Cell::new(0),
+            failing: RefCell::default(),
+            uid: shared.uid.clone(),
+            #[cfg(feature = "conformance")]
+            before_commit: shared.workers.before_commit.clone(),
+        };
         // With no broker connected yet the library would look for the coordinator only half a second later.
         drop(transactor.producer.client().fetch_metadata(Some(&shared.names.outcomes), ANSWER));
         let begun = Instant::now();
@@ -161,9 +169,9 @@ impl Transactor {
     }
 
     /// Writes records as one transaction; their offsets in the order given. `offsets` makes, from those, the offsets of the group that belong to it.
-    pub(super) fn write<'r>(
+    pub(super) fn write(
         &self,
-        records: &[Outgoing<'r>],
+        records: &[Outgoing<'_>],
         offsets: impl FnOnce(&[i64]) -> Option<(TopicPartitionList, ConsumerGroupMetadata)>,
     ) -> Result<Vec<i64>, Failed> {
         self.write_with(records, |_| Vec::new(), offsets)
@@ -186,6 +194,8 @@ impl Transactor {
         let written = written.map_err(|error| self.give_up(error))?;
         if let Some((offsets, group)) = offsets(&written) {
             self.send_offsets(&offsets, &group).map_err(|error| self.give_up(error))?;
+            #[cfg(feature = "conformance")]
+            self.before_commit.pass();
         }
         self.commit()?;
         Ok(written)
@@ -205,7 +215,7 @@ impl Transactor {
             let ((of, number), report) =
                 self.reports.recv().map_err(|_| KafkaError::MessageProduction(RDKafkaErrorCode::Fail))?;
             if let (true, Some(slot)) = (of == batch, offsets.get_mut(number)) {
-                *slot = report.inspect_err(|_| *self.failing.borrow_mut() = records[number].topic.to_owned())?;
+                *slot = report.inspect_err(|_| records[number].topic.clone_into(&mut self.failing.borrow_mut()))?;
                 missing -= 1;
             }
         }
@@ -236,7 +246,7 @@ impl Transactor {
                     std::thread::sleep(Duration::from_millis(1));
                 }
                 Err((error, _)) => {
-                    *self.failing.borrow_mut() = record.topic.to_owned();
+                    record.topic.clone_into(&mut self.failing.borrow_mut());
                     return Err(error);
                 }
             }

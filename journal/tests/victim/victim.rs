@@ -1,9 +1,11 @@
 //! The process that the crash tests run, kill and fill the disk under; see `tests/crash.rs`.
 //!
 //! `churn DIR SEED hold|resend` publishes and sends until nothing is left. Each mail that it "sends" is a line in `DIR/sent`, each step a line on
-//! stdout. `fill DIR` publishes until the disk is full, makes room and goes on.
+//! stdout. `fill DIR` publishes until the disk is full, makes room and goes on. `frozen BOOTSTRAP NAME TRANSACTION_MS` is a worker of a Kafka journal that
+//! waits before a commit; see `tests/kafka_worker/frozen.rs`.
 
 mod fill;
+mod frozen;
 
 use campaign::{CampaignUid, EmailAddress, Message, Outcome, Reply, Settlement, spec::OnUnknown};
 use jiff::{SignedDuration, Timestamp};
@@ -13,6 +15,7 @@ use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// The list has the rows from 2 to below this.
 const END: u64 = 12_000;
@@ -32,7 +35,10 @@ async fn main() -> Result<(), Failure> {
             churn(PathBuf::from(dir), Random(seed.parse()?), on_unknown).await
         }
         ["fill", dir] => fill::fill(Path::new(dir)).await,
-        _ => Err("usage: churn DIR SEED hold|resend, or fill DIR".into()),
+        ["frozen", bootstrap, name, transaction] => {
+            frozen::frozen(bootstrap, name, Duration::from_millis(transaction.parse()?)).await
+        }
+        _ => Err("usage: churn DIR SEED hold|resend, fill DIR, or frozen BOOTSTRAP NAME TRANSACTION_MS".into()),
     }
 }
 

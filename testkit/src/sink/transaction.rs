@@ -185,6 +185,7 @@ impl Session {
 
     /// The content is complete: records it if the script lets it, and answers.
     async fn finish(&mut self, content: Bytes) -> Step {
+        let at = SystemTime::now();
         let who = self.who();
         let action = self.decide(Phase::FinalDot, &who).await?;
         let mail = self.mail.take().unwrap_or_default();
@@ -197,7 +198,7 @@ impl Session {
             _ => false,
         };
         if recorded {
-            self.record(mail, &content);
+            self.record(mail, &content, at);
         }
         let text = if self.shared.options.script.is_some() || self.shared.options.keep == Keep::Everything {
             format!("2.0.0 Ok: queued as {}.{}", self.number, self.message)
@@ -207,7 +208,7 @@ impl Session {
         self.perform(action, 250, &text).await.map(drop)
     }
 
-    fn record(&self, mail: Envelope, content: &Bytes) {
+    fn record(&self, mail: Envelope, content: &Bytes, at: SystemTime) {
         let message_id = content::message_id(content);
         let Envelope { from, parameters, to, .. } = mail;
         let received = to.into_iter().map(|(to, _)| Received {
@@ -216,7 +217,7 @@ impl Session {
             message_id: message_id.clone(),
             data: content.clone(),
             parameters: parameters.clone(),
-            at: SystemTime::now(),
+            at,
             connection: self.number,
             helo: self.helo.clone(),
             encrypted: self.encrypted,

@@ -1,5 +1,9 @@
 //! Takes figures: in turn with a peer, the middle one of several, the peak of a process's memory.
 
+mod process;
+
+pub(crate) use process::Process;
+
 use anyhow::{Context, Result, bail};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};

@@ -2,6 +2,7 @@
 //! another machine.
 
 mod campaigns;
+mod kafka;
 mod machine;
 mod measure;
 mod peers;
@@ -13,6 +14,7 @@ use crate::command::{cargo, run as run_command, target_folder};
 use crate::needs;
 use anyhow::Result;
 use clap::ValueEnum;
+use std::cell::{Cell, OnceCell};
 use std::path::PathBuf;
 
 /// A row of the table.
@@ -34,6 +36,18 @@ pub(crate) enum Row {
     MemoryXlsx,
     /// From the start of the program to the first mail.
     Start,
+    /// Rows published to Kafka, against a bare loop.
+    KafkaPublish,
+    /// A worker from Kafka to smtp-sink, against smtp-source.
+    KafkaWorker,
+    /// Two workers against one, with a slow server.
+    KafkaTwoWorkers,
+    /// Memory and processor time of a worker at rest.
+    KafkaRest,
+    /// From the start of a worker to its first mail.
+    KafkaJoin,
+    /// A worker's transaction.
+    KafkaTick,
 }
 
 /// Where and with what the rows are measured.
@@ -44,6 +58,10 @@ struct Bench {
     folder: tempfile::TempDir,
     /// How often ours and the peer run in turn.
     rounds: usize,
+    /// The broker, once it is needed.
+    kafka: OnceCell<testkit::Kafka>,
+    /// Campaigns that were published so far.
+    labels: Cell<u32>,
 }
 
 /// Measures the chosen rows and prints the table. True if each figure is at least what it must be.
@@ -53,12 +71,18 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     build()?;
     let scratch = target_folder().join("bench");
     std::fs::create_dir_all(&scratch)?;
-    let bench = Bench { python, folder: tempfile::tempdir_in(scratch)?, rounds: options.rounds };
+    let bench = Bench {
+        python,
+        folder: tempfile::tempdir_in(scratch)?,
+        rounds: options.rounds,
+        kafka: OnceCell::new(),
+        labels: Cell::new(1),
+    };
     let mut lines = Vec::new();
     for row in Row::value_variants() {
         if options.only.is_empty() || options.only.contains(row) {
             println!("== {}", row.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default());
-            lines.push(bench.measure(*row)?);
+            lines.extend(bench.measure(*row)?);
         }
     }
     println!("\n{}", machine::description());
@@ -69,8 +93,15 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
 /// Builds what is measured, as it is shipped.
 fn build() -> Result<()> {
     println!("building");
-    run_command(&mut cargo(["build", "--quiet", "--release", "--package", "cli"]))?;
-    for (package, example) in [("worker", "smtp_speed"), ("letter", "docx_speed"), ("producer", "list_speed")] {
+    let programs = ["--package", "cli", "--package", "worker", "--package", "producer"];
+    run_command(&mut cargo(["build", "--quiet", "--release", "--bins"].into_iter().chain(programs)))?;
+    for (package, example) in [
+        ("worker", "smtp_speed"),
+        ("letter", "docx_speed"),
+        ("producer", "list_speed"),
+        ("journal", "kafka_publish_bare"),
+        ("journal", "kafka_tick"),
+    ] {
         run_command(&mut cargo(["build", "--quiet", "--release", "--package", package, "--example", example]))?;
     }
     Ok(())

@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 /// Mails of the rows that compare with smtp-source.
 const MAILS: u64 = 50_000;
 /// Columns of the lists.
-const COLUMNS: usize = 6;
+pub(super) const COLUMNS: usize = 6;
 
 impl Bench {
-    pub(crate) fn measure(&self, row: Row) -> Result<Line> {
-        match row {
+    pub(crate) fn measure(&self, row: Row) -> Result<Vec<Line>> {
+        let line = match row {
             Row::Smtp => self.smtp(),
             Row::Run => self.run(false),
             Row::RunDocx => self.run(true),
@@ -28,7 +28,14 @@ impl Bench {
                 Ok(testkit::lists::write_xlsx(file, 100_000, COLUMNS)?)
             }),
             Row::Start => self.start(),
-        }
+            Row::KafkaPublish => self.kafka_publish(),
+            Row::KafkaWorker => self.kafka_worker(),
+            Row::KafkaTwoWorkers => self.kafka_two_workers(),
+            Row::KafkaRest => return self.kafka_rest(),
+            Row::KafkaJoin => self.kafka_join(),
+            Row::KafkaTick => self.kafka_tick(),
+        };
+        Ok(vec![line?])
     }
 
     fn smtp(&self) -> Result<Line> {
@@ -155,12 +162,12 @@ impl Bench {
         run_command(&mut peers::script(&self.python, include_str!("make_template.py"), &[file]))
     }
 
-    fn new_folder(&self) -> Result<PathBuf> {
+    pub(super) fn new_folder(&self) -> Result<PathBuf> {
         Ok(tempfile::tempdir_in(self.folder.path())?.keep())
     }
 }
 
-fn times(what: &str, unit: &str, ours: f64, peer: &str, of_peer: f64, [at_least, goal]: [f64; 2]) -> Line {
+pub(super) fn times(what: &str, unit: &str, ours: f64, peer: &str, of_peer: f64, [at_least, goal]: [f64; 2]) -> Line {
     Line {
         what: what.to_owned(),
         ours: format!("{} {unit}", grouped(ours)),
@@ -169,7 +176,7 @@ fn times(what: &str, unit: &str, ours: f64, peer: &str, of_peer: f64, [at_least,
     }
 }
 
-fn at_most(what: &str, figure: f64, at_least: f64, goal: f64, unit: &'static str) -> Line {
+pub(super) fn at_most(what: &str, figure: f64, at_least: f64, goal: f64, unit: &'static str) -> Line {
     let ours = if figure < 10.0 { format!("{figure:.3} {unit}") } else { format!("{figure:.0} {unit}") };
     Line {
         what: what.to_owned(), ours, peer: "–".to_owned(), result: Bounded::AtMost { figure, at_least, goal, unit }

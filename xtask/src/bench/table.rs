@@ -19,7 +19,7 @@ pub(crate) struct Line {
 pub(crate) enum Bounded {
     /// Ours divided by the peer's; more is better.
     Times { ratio: f64, at_least: f64, goal: f64 },
-    /// Megabytes or seconds; less is better.
+    /// Memory, time or a share; less is better.
     AtMost { figure: f64, at_least: f64, goal: f64, unit: &'static str },
 }
 

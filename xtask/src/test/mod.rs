@@ -105,6 +105,7 @@ impl Checks {
             Step::Deny => deny(),
             Step::Tests => {
                 let mut command = cargo(["test", "--workspace", "--all-targets", "--no-fail-fast"]);
+                command.env(chaos::BUILT, "yes");
                 // It ends with this step.
                 let kafka = kafka::for_tests()?;
                 if let Some(kafka) = &kafka {

@@ -36,7 +36,9 @@ impl Abilities {
             Some(..3) => Transactions::Old,
             Some(_) => Transactions::Good,
         };
-        Self { transactions, consumer_protocol: versions.contains_key(&CONSUMER_GROUP_HEARTBEAT) }
+        // One that says nothing is tried; joining falls back.
+        let consumer_protocol = versions.is_empty() || versions.contains_key(&CONSUMER_GROUP_HEARTBEAT);
+        Self { transactions, consumer_protocol }
     }
 
     /// Whether the campaign's protocol can be kept with it.
@@ -97,7 +99,8 @@ mod tests {
 
     #[test]
     fn a_broker_that_says_nothing_is_not_judged() {
-        assert!(heard(&["Broker API support:", "ApiKey (x) Versions", ""]).suffice().is_ok());
+        let silent = heard(&["Broker API support:", "ApiKey (x) Versions", ""]);
+        assert!(silent.suffice().is_ok() && silent.consumer_protocol);
     }
 
     #[test]

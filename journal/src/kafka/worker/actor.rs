@@ -1,6 +1,6 @@
 //! The worker's thread: what it holds, and the order in which it does things.
 
-use super::aside::{Answer, Aside};
+use super::aside::{Answer, Aside, Marks};
 use super::fetch::{Fetcher, Follower};
 use super::form::Hand;
 use super::leaving::Leaving;
@@ -9,7 +9,6 @@ use super::owned::{self, Owned};
 use super::{Request, Snapshot};
 use crate::kafka::Shared;
 use crate::kafka::transactor::Transactor;
-use crate::kafka::wire::Mark;
 use crate::{Error, WorkerOptions};
 use campaign::{Counts, Settlement};
 use jiff::Timestamp;
@@ -79,7 +78,7 @@ pub(super) struct Actor {
     /// by row and attempt: after a transaction that was aborted another worker makes a claim of the same row and attempt.
     pub(super) never_sent: HashSet<(i32, i64)>,
     /// How far the partitions were when last looked at, and how many there are.
-    pub(super) marks: BTreeMap<i32, (i64, Mark)>,
+    pub(super) marks: Marks,
     pub(super) partitions: i32,
     looked: Instant,
     /// What makes this worker of no use: the topic is gone.
@@ -287,6 +286,7 @@ impl Actor {
             taking_over: self.owned.values().map(|owned| owned.found.len() as u64).sum(),
             owned: u32::try_from(self.owned.len()).unwrap_or(u32::MAX),
             of: u32::try_from(self.partitions.max(1)).unwrap_or(1),
+            paused: self.follower.paused().is_some(),
         };
         *self.snapshot.lock().unwrap_or_else(PoisonError::into_inner) = snapshot;
     }

@@ -4,7 +4,7 @@
 
 use super::owned::Owned;
 use crate::kafka::Shared;
-use crate::kafka::clients::{ANSWER, Raw, Reader, Sees, place};
+use crate::kafka::clients::{ANSWER, Raw, Reader, Sees, partitions_of, place};
 use crate::kafka::errors::failed;
 use crate::kafka::wire::{Mark, decode_event};
 use crate::{Error, Lease, boottime};
@@ -25,12 +25,15 @@ enum Question {
     All,
 }
 
+/// By partition: the committed offset and its mark. Partitions without are left out.
+pub(super) type Marks = BTreeMap<i32, (i64, Mark)>;
+
 /// What was found.
 pub(super) enum Answer {
     /// What stands in a partition that was gained.
     Partition { tenure: u64, partition: i32, found: Result<Box<Owned>, Error> },
     /// How many partitions there are, and by partition the committed offset and its mark.
-    All(Result<(i32, BTreeMap<i32, (i64, Mark)>), Error>),
+    All(Result<(i32, Marks), Error>),
 }
 
 /// The thread beside.
@@ -92,7 +95,7 @@ impl Desk {
 
     fn readers(&mut self) -> Result<(&Reader, &Reader), Error> {
         if self.committed.is_none() {
-            self.committed = Some(self.shared.reader(Sees::Committed)?);
+            self.committed = Some(self.shared.looker()?);
         }
         if self.everything.is_none() {
             self.everything = Some(self.shared.reader(Sees::Everything)?);
@@ -110,12 +113,9 @@ impl Desk {
         let during = "taking over a partition";
         // Stable: it waits until the transactions have ended that hold offsets of the partition. After it, nobody else commits here any more.
         let wait = shared.timing.transaction + ANSWER;
-        let (offset, mark) = loop {
-            match marks(committed, &shared.names.outbox, &[partition], wait) {
-                Ok(mut found) => break found.remove(&partition).unzip(),
-                Err(error) => return Err(failed(during, error)),
-            }
-        };
+        let mut stable =
+            marks(committed, &shared.names.outbox, &[partition], wait).map_err(|error| failed(during, error))?;
+        let (offset, mark) = stable.remove(&partition).unzip();
         let read_at = boottime();
         let (low, high) = everything
             .fetch_watermarks(&shared.names.outcomes, partition, ANSWER)
@@ -130,32 +130,27 @@ impl Desk {
         if from < high {
             read(&shared, committed, partition, from..high, &mut owned)?;
         }
-        // A former owner that left in order has said so: nothing of it is under way any more.
-        let over =
-            if mark.as_ref().is_some_and(|mark| mark.at == 0) { read_at } else { read_at + shared.timing.takeover };
+        // A former owner that left in order closed its leases before it said so. Whoever had looked at one just then still has the time that lies between
+        // lease and takeover.
+        let has_left = mark.as_ref().is_some_and(|mark| mark.at == 0);
+        let margin = shared.timing.takeover.saturating_sub(shared.timing.lease);
+        let over = read_at + if has_left { margin } else { shared.timing.takeover };
         owned.taken_over(offset.zip(mark.as_ref()), over);
         Ok(owned)
     }
 
-    fn look_at_all(&mut self) -> Result<(i32, BTreeMap<i32, (i64, Mark)>), Error> {
+    fn look_at_all(&mut self) -> Result<(i32, Marks), Error> {
         let shared = self.shared.clone();
         let (_, everything) = self.readers()?;
         let topic = &shared.names.outbox;
-        let count =
-            shared.partitions_of(everything, topic)?.ok_or_else(|| Error::TopicGone { topic: topic.clone() })?;
+        let count = partitions_of(everything, topic)?.ok_or_else(|| Error::TopicGone { topic: topic.clone() })?;
         let all: Vec<i32> = (0..count).collect();
         let found = marks(everything, topic, &all, ANSWER).map_err(|error| failed("looking at the others", error))?;
         Ok((count, found))
     }
 }
 
-/// By partition: the committed offset and its mark. Partitions without are left out.
-fn marks(
-    reader: &Reader,
-    topic: &str,
-    partitions: &[i32],
-    wait: Duration,
-) -> Result<BTreeMap<i32, (i64, Mark)>, KafkaError> {
+fn marks(reader: &Reader, topic: &str, partitions: &[i32], wait: Duration) -> Result<Marks, KafkaError> {
     let mut list = TopicPartitionList::new();
     for partition in partitions {
         list.add_partition(topic, *partition);
@@ -188,7 +183,8 @@ fn read(
     reader.assign(&list).map_err(|error| failed(during, error))?;
     let mut next = range.start;
     let result = loop {
-        if next >= range.end {
+        // The last of the range is the mark of a transaction.
+        if next + 1 >= range.end {
             break Ok(());
         }
         match reader.poll(Duration::from_millis(100)) {
@@ -200,7 +196,7 @@ fn read(
                     Err(why) => tracing::warn!(place = place(&message), %why, "a record is passed over"),
                 }
             }
-            // Behind the last record there may be the marks of transactions only.
+            // Behind the last record there may be more marks, and what was aborted.
             Some(Err(KafkaError::PartitionEOF(_))) => break Ok(()),
             Some(Err(error)) => break Err(failed(during, error)),
             None if Instant::now() > deadline => break Err(late(shared, topic, partition)),

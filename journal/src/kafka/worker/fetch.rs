@@ -57,7 +57,7 @@ impl Fetcher {
     pub(super) fn new(shared: Arc<Shared>) -> Result<Self, Error> {
         Ok(Self {
             reader: shared.reader(Sees::Committed)?,
-            again: shared.reader(Sees::Committed)?,
+            again: shared.looker()?,
             shared,
             partitions: BTreeMap::new(),
         })
@@ -159,6 +159,7 @@ impl Fetcher {
 
     /// Reads messages again, by partition and offset in ascending order. Those that lie far apart may be left out: they are for another time.
     pub(super) fn again(&mut self, wanted: &BTreeMap<i32, Vec<i64>>) -> Result<HashMap<(i32, i64), New>, Error> {
+        let begun = Instant::now();
         let mut found = HashMap::new();
         let mut jumps = 0;
         for (partition, offsets) in wanted {
@@ -199,6 +200,7 @@ impl Fetcher {
             }
         }
         let _ = self.again.unassign();
+        tracing::debug!(records = found.len(), jumps, took = ?begun.elapsed(), "read again");
         Ok(found)
     }
 }
@@ -235,7 +237,11 @@ fn listed(message: &BorrowedMessage<'_>, uid: &str) -> Option<New> {
         }
     };
     match decode_listed(raw.schema, raw.value) {
-        Ok(Listed::Message(message)) => Some(New::Message(Box::new(message))),
+        Ok(Listed::Message(listed)) if raw.row == Some(listed.row) => Some(New::Message(Box::new(listed))),
+        Ok(Listed::Message(listed)) => {
+            let why = format!("it is about row {}, not the one that its header names", listed.row);
+            broken(message, raw.row, &Unreadable::Value { schema: raw.schema.to_owned(), why })
+        }
         Ok(Listed::Skipped(_)) => None,
         Err(why) => broken(message, raw.row, &why),
     }
@@ -263,7 +269,10 @@ impl Follower {
         let reader = shared.reader(Sees::Committed)?;
         let mut list = TopicPartitionList::new();
         let during = "reading control";
-        list.add_partition_offset(&shared.names.control, 0, Offset::Beginning)
+        // A number, not "the beginning": a client that is new would ask for that only half a second later.
+        let watermarks = reader.fetch_watermarks(&shared.names.control, 0, ANSWER);
+        let (low, _) = watermarks.map_err(|error| failed(during, error))?;
+        list.add_partition_offset(&shared.names.control, 0, Offset::Offset(low))
             .map_err(|error| failed(during, error))?;
         reader.assign(&list).map_err(|error| failed(during, error))?;
         Ok(Self { shared, reader, control: Control::default(), met_end_at: -1 })

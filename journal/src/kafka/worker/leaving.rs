@@ -134,9 +134,8 @@ impl Actor {
     pub(super) fn leave(&mut self) {
         self.close_leases();
         self.housekeep();
-        let mut form = Form::default();
-        form.touch =
-            self.owned.iter().filter(|(_, owned)| owned.claims() > 0).map(|(partition, _)| *partition).collect();
+        let with_claims = self.owned.iter().filter(|(_, owned)| owned.claims() > 0);
+        let form = Form { touch: with_claims.map(|(partition, _)| *partition).collect(), ..Form::default() };
         if !form.is_empty() {
             // A mark of the year 1970 says that its owner has gone in order, and sends nothing more.
             let said = self.write_at(&form, jiff::Timestamp::UNIX_EPOCH);

@@ -56,7 +56,8 @@ impl ClientContext for Context {
 impl ConsumerContext for Context {
     /// Notes the change; it is carried out by [`Member::take`] and [`Member::give`].
     fn rebalance(&self, consumer: &BaseConsumer<Self>, error: RDKafkaRespErr, list: &mut TopicPartitionList) {
-        let partitions: Vec<i32> = list.elements().iter().map(|element| element.partition()).collect();
+        let partitions: Vec<i32> =
+            list.elements().iter().map(rdkafka::topic_partition_list::TopicPartitionListElem::partition).collect();
         let change = match error {
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => Change::Gained(partitions),
             _ if consumer.assignment_lost() => Change::Lost(partitions),

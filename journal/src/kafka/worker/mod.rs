@@ -20,6 +20,7 @@ mod taking;
 mod writing;
 
 use super::Shared;
+use super::contact::Abilities;
 use crate::{Claimed, Error, Queued, Share, Tick, Worker, WorkerOptions};
 use campaign::Counts;
 use jiff::Timestamp;
@@ -43,12 +44,20 @@ pub(crate) struct Workers {
     alive: AtomicUsize,
     /// The broker has no `group.protocol=consumer` (KIP-848, Kafka 4.0): the classic protocol it is.
     classic: AtomicBool,
+    /// What a test does between the offsets of a tick and its commit.
+    #[cfg(feature = "conformance")]
+    pub(super) before_commit: super::failpoint::Failpoint,
 }
 
 impl Workers {
     /// See [`Workers::held_up`].
     pub(super) fn held_up(&self) -> Arc<AtomicBool> {
         self.held_up.clone()
+    }
+
+    /// Chooses the protocol by what the brokers said.
+    pub(super) fn join_by(&self, abilities: Abilities) {
+        self.classic.store(!abilities.consumer_protocol, Ordering::Relaxed);
     }
 
     /// Ends all workers as by SIGKILL: nothing is settled or said any more. Returns when they are gone.
@@ -71,6 +80,7 @@ struct Snapshot {
     taking_over: u64,
     owned: u32,
     of: u32,
+    paused: bool,
 }
 
 /// What is asked of the thread.
@@ -154,6 +164,10 @@ impl Worker for KafkaWorker {
 
     fn taking_over(&self) -> u64 {
         self.look(|snapshot| snapshot.taking_over)
+    }
+
+    fn paused(&self) -> bool {
+        self.look(|snapshot| snapshot.paused)
     }
 
     fn share(&self) -> Share {

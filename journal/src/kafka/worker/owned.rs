@@ -144,7 +144,7 @@ impl Owned {
             },
         };
         self.claimed_to = self.claimed_to.max(event.outbox + 1);
-        let (from, to) = (self.remove(row), self.category_of(event, stand.as_ref()));
+        let (from, to) = (self.remove(row), category_of(event, stand.as_ref()));
         if let Some(slot) = from {
             self.totals[slot] = self.totals[slot].saturating_sub(1);
         }
@@ -168,17 +168,6 @@ impl Owned {
             self.found.insert(undo.row);
         }
         self.totals = undo.totals;
-    }
-
-    /// Into which total an event puts its row; none: pending.
-    fn category_of(&self, event: &Event, stand: Option<&Stand>) -> Option<usize> {
-        match stand {
-            Some(stand) => stand.category(),
-            None => match &event.happened {
-                Happened::Settled { outcome, .. } => category(outcome),
-                _ => None,
-            },
-        }
     }
 
     /// Takes a row out; into which total it counted.
@@ -337,6 +326,15 @@ impl Stand {
             Self::Claimed { counted, .. } | Self::Waiting { counted, .. } => *counted,
             Self::Held { .. } => Counted::Pending,
         }
+    }
+}
+
+/// Into which total an event puts its row; none: pending.
+fn category_of(event: &Event, stand: Option<&Stand>) -> Option<usize> {
+    match (stand, &event.happened) {
+        (Some(stand), _) => stand.category(),
+        (None, Happened::Settled { outcome, .. }) => category(outcome),
+        (None, _) => None,
     }
 }
 

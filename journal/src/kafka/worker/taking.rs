@@ -77,7 +77,9 @@ impl Actor {
         for row in &waiting {
             wanted.entry(row.partition).or_default().push(row.outbox);
         }
-        wanted.values_mut().for_each(|offsets| offsets.sort_unstable());
+        for offsets in wanted.values_mut() {
+            offsets.sort_unstable();
+        }
         let mut messages = match self.fetcher.again(&wanted) {
             Ok(messages) => messages,
             Err(error) => {
@@ -138,12 +140,11 @@ impl Actor {
                 .min();
             let first_new = self.fetcher.first();
             match (first_kept, first_new) {
-                (None, None) => break,
                 (Some((row, partition)), new) if new.is_none_or(|(new, _)| row < new) => {
                     kept.extend(self.choose(partition, row));
                 }
                 (_, Some((_, partition))) => found.extend(self.hold_new(partition)),
-                (Some(_), None) => break,
+                (_, None) => break,
             }
         }
         found.extend(self.hand_out(kept)?);
