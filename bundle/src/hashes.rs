@@ -29,7 +29,7 @@ impl Hashes {
         let mut parts = Parts { spec, contents, by_path: BTreeMap::new() };
         parts.recipients();
         parts.message();
-        let message = sha256(canonical(&serde_json::to_value(&parts.by_path).unwrap_or_default()).as_bytes());
+        let message = sum_of(&parts.by_path);
         let list = list
             .sha256()
             .map_err(|error| Mistake::new(LIST, format!("{} can't be read: {error}", list.path.display())))?;
@@ -37,6 +37,17 @@ impl Hashes {
         contents.insert(LIST.to_owned(), list.clone());
         Ok(Self { contents, list, message })
     }
+
+    /// Those of a campaign of which only the parts are known; none if the list is not among them.
+    pub fn of_parts(contents: &BTreeMap<String, String>) -> Option<Self> {
+        let mut of_message = contents.clone();
+        let list = of_message.remove(LIST)?;
+        Some(Self { contents: contents.clone(), list, message: sum_of(&of_message) })
+    }
+}
+
+fn sum_of(parts: &BTreeMap<String, String>) -> String {
+    sha256(canonical(&serde_json::to_value(parts).unwrap_or_default()).as_bytes())
 }
 
 struct Parts<'a> {

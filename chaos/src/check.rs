@@ -87,7 +87,7 @@ fn of_status(evidence: &Evidence, tally: &Tally) -> Vec<Violation> {
 }
 
 struct Row<'a> {
-    row: u64,
+    number: u64,
     evidence: &'a Evidence,
     events: &'a [Happening],
     dots: &'a [Dot],
@@ -99,7 +99,7 @@ impl<'a> Row<'a> {
         let events = evidence.events.get(&row).map_or(&[][..], Vec::as_slice);
         let dots = evidence.dots.get(&row).map_or(&[][..], Vec::as_slice);
         let status = evidence.report.get(&row).map_or("", |reported| reported.status.as_str());
-        Self { row, evidence, events, dots, status }
+        Self { number: row, evidence, events, dots, status }
     }
 
     fn count(&self, tally: &mut Tally) {
@@ -113,7 +113,7 @@ impl<'a> Row<'a> {
 
     fn violations(&self) -> Vec<String> {
         let mut wrong = Vec::new();
-        let times = self.evidence.listed.get(&self.row).copied().unwrap_or(0);
+        let times = self.evidence.listed.get(&self.number).copied().unwrap_or(0);
         if times != 1 {
             wrong.push(format!("it was published {times} times"));
         }
@@ -121,7 +121,7 @@ impl<'a> Row<'a> {
             ("Delivered", 0) => wrong.push("it is lost: delivered, says the report, and no server has it".to_owned()),
             ("Delivered" | "Unknown", _) => {}
             (status, dots) => {
-                wrong.push(format!("it is {status:?} in the report, and the servers have it {dots} times"))
+                wrong.push(format!("it is {status:?} in the report, and the servers have it {dots} times"));
             }
         }
         if self.evidence.holds && self.dots.len() > 1 {
@@ -152,6 +152,10 @@ impl<'a> Row<'a> {
             let was_released = matches!(ended.event.happened, Happened::Queued { why: Why::Released | Why::Paced, .. });
             if was_released {
                 wrong.push("it was sent, and then handed back as not begun".to_owned());
+            } else if let Happened::Settled { backend: Some(backend), .. } = &ended.event.happened
+                && *backend != format!("slot-{}", dot.slot)
+            {
+                wrong.push(format!("slot {} has sent what was claimed and settled by {backend}", dot.slot));
             } else if ended.millis < dot.millis {
                 wrong.push(format!("its final dot at {} came after its claim had ended", time(dot.millis)));
             }
@@ -175,17 +179,17 @@ impl<'a> Row<'a> {
         let mut all: Vec<_> = events.chain(dots).collect();
         all.sort_by_key(|(millis, _)| *millis);
         let events = all.into_iter().map(|(millis, text)| format!("{} {text}", time(millis))).collect();
-        Violation { row: Some(self.row), what, events }
+        Violation { row: Some(self.number), what, events }
     }
 }
 
 /// Its owner was gone, and a new one has said so.
 fn is_orphan(happening: &Happening) -> bool {
-    match &happening.event.happened {
-        Happened::Queued { why: Why::Resent, .. } => true,
-        Happened::Settled { backend: None, outcome: Outcome::Unknown { .. } } => true,
-        _ => false,
-    }
+    matches!(
+        &happening.event.happened,
+        Happened::Queued { why: Why::Resent, .. }
+            | Happened::Settled { backend: None, outcome: Outcome::Unknown { .. } }
+    )
 }
 
 /// Somebody has said that nobody knows whether it was sent: a new owner, or the worker itself, whose connection was lost between dot and reply.
@@ -201,4 +205,119 @@ fn within(happening: &Happening, from: i64, to: i64) -> bool {
 fn time(millis: i64) -> String {
     let time = jiff::Timestamp::from_millisecond(millis).unwrap_or_default();
     time.strftime("%H:%M:%S%.3f").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evidence::Reported;
+    use campaign::Reply;
+    use journal::kafka::wire::{Counted, Event};
+
+    const T: i64 = 1_800_000_000_000;
+
+    fn event(offset: i64, millis: i64, happened: Happened) -> Happening {
+        let event = Event { row: 2, attempt: 1, at: jiff::Timestamp::UNIX_EPOCH, outbox: 0, first: None, happened };
+        Happening { partition: 0, offset, millis: T + millis, event }
+    }
+
+    fn claimed(offset: i64, millis: i64) -> Happening {
+        event(offset, millis, Happened::Claimed { counted: Counted::Pending, due: None })
+    }
+
+    fn queued(offset: i64, millis: i64, why: Why) -> Happening {
+        event(offset, millis, Happened::Queued { due: None, counted: Counted::Pending, why })
+    }
+
+    fn settled(offset: i64, millis: i64, backend: Option<&str>, outcome: Outcome) -> Happening {
+        event(offset, millis, Happened::Settled { backend: backend.map(str::to_owned), outcome })
+    }
+
+    fn delivered(offset: i64, millis: i64) -> Happening {
+        settled(offset, millis, Some("slot-0"), Outcome::Delivered { reply: Reply::default() })
+    }
+
+    fn orphaned(offset: i64, millis: i64) -> Happening {
+        settled(offset, millis, None, Outcome::Unknown { reply: Reply::default() })
+    }
+
+    /// One row: its events, its final dots, its status; ticks at 0 s, 21 s and 42 s.
+    fn evidence(events: Vec<Happening>, dots: &[i64], status: &str) -> Evidence {
+        let count = |name: &str| u64::from(name == status);
+        let status_of = serde_json::json!({
+            "total": 1, "published": 1, "delivered": count("Delivered"), "unknown": count("Unknown"), "backlog": 0,
+        });
+        Evidence {
+            rows: 1,
+            holds: false,
+            listed: [(2, 1)].into(),
+            events: [(2, events)].into(),
+            dots: [(2, dots.iter().map(|millis| Dot { millis: T + millis, slot: 0 }).collect())].into(),
+            ticks: [(0, vec![T, T + 21_000, T + 42_000])].into(),
+            report: [(2, Reported { status: status.to_owned(), attempts: 1 })].into(),
+            status: status_of,
+        }
+    }
+
+    fn found(evidence: &Evidence) -> Vec<String> {
+        check(evidence).0.into_iter().map(|violation| violation.what).collect()
+    }
+
+    #[test]
+    fn what_is_right_is_not_found_wrong() {
+        let resent = vec![claimed(0, 0), queued(1, 30_000, Why::Resent), claimed(2, 42_000), delivered(3, 42_300)];
+        let right = [
+            evidence(vec![claimed(0, 0), delivered(1, 200)], &[100], "Delivered"),
+            evidence(vec![claimed(0, 0), orphaned(1, 30_000)], &[100], "Unknown"),
+            evidence(vec![claimed(0, 0), orphaned(1, 30_000)], &[], "Unknown"),
+            evidence(resent, &[100, 42_100], "Delivered"),
+            evidence(
+                vec![claimed(0, 0), queued(1, 50, Why::Released), claimed(2, 60), delivered(3, 200)],
+                &[100],
+                "Delivered",
+            ),
+        ];
+        for (number, evidence) in right.iter().enumerate() {
+            assert_eq!(found(evidence), Vec::<String>::new(), "number {number}");
+        }
+        let (_, tally) = check(&right[3]);
+        assert_eq!(tally, Tally { delivered: 1, unknown: 0, twice: 1, orphans: 1, late: 0 });
+    }
+
+    #[test]
+    fn each_broken_rule_is_found() {
+        let good = || vec![claimed(0, 0), delivered(1, 200)];
+        let mut published_twice = evidence(good(), &[100], "Delivered");
+        published_twice.listed.insert(2, 2);
+        let mut twice_under_hold = evidence(
+            vec![claimed(0, 0), orphaned(1, 22_000), claimed(2, 42_000), delivered(3, 42_300)],
+            &[100, 42_100],
+            "Delivered",
+        );
+        twice_under_hold.holds = true;
+        let mut miscounted = evidence(good(), &[100], "Delivered");
+        miscounted.status["delivered"] = 0.into();
+        let mut unlisted = evidence(good(), &[100], "Delivered");
+        unlisted.dots.insert(3, vec![Dot { millis: T, slot: 0 }]);
+        let wrong = [
+            (published_twice, "published 2 times"),
+            (twice_under_hold, "under Hold it was sent 2 times"),
+            (miscounted, "status says delivered 0"),
+            (unlisted, "row 3 is not in the list"),
+            (evidence(good(), &[], "Delivered"), "it is lost"),
+            (evidence(Vec::new(), &[], "Pending"), "\"Pending\" in the report"),
+            (evidence(good(), &[100, 150], "Delivered"), "nobody had called it unknown"),
+            (evidence(good(), &[-5], "Delivered"), "before any claim"),
+            (evidence(vec![claimed(0, 0), orphaned(1, 22_000)], &[22_100], "Unknown"), "after its claim had ended"),
+            (evidence(vec![claimed(0, 0), queued(1, 200, Why::Released)], &[100], "Unknown"), "handed back"),
+            (evidence(vec![claimed(0, 42_000), delivered(1, 64_000)], &[63_900], "Delivered"), "after its lease"),
+        ];
+        let mut by_another = evidence(good(), &[100], "Delivered");
+        by_another.dots.insert(2, vec![Dot { millis: T + 100, slot: 1 }]);
+        assert!(found(&by_another)[0].contains("slot 1 has sent"), "{:?}", found(&by_another));
+        for (evidence, expected) in wrong {
+            let found = found(&evidence);
+            assert!(found.iter().any(|what| what.contains(expected)), "{expected}: {found:?}");
+        }
+    }
 }

@@ -110,7 +110,9 @@ fn by_row(topics: &Topics) -> Result<BTreeMap<u64, Vec<Happening>>> {
         };
         rows.entry(happening.event.row).or_default().push(happening);
     }
-    rows.values_mut().for_each(|events| events.sort_by_key(|happening| happening.offset));
+    for events in rows.values_mut() {
+        events.sort_by_key(|happening| happening.offset);
+    }
     Ok(rows)
 }
 
@@ -123,7 +125,9 @@ fn dots(rig: &Rig) -> Result<BTreeMap<u64, Vec<Dot>>> {
             rows.entry(row).or_default().push(Dot { millis, slot });
         }
     }
-    rows.values_mut().for_each(|dots| dots.sort_by_key(|dot| dot.millis));
+    for dots in rows.values_mut() {
+        dots.sort_by_key(|dot| dot.millis);
+    }
     Ok(rows)
 }
 

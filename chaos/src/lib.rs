@@ -11,6 +11,7 @@ mod process;
 mod programs;
 mod rig;
 mod round;
+mod summary;
 mod topics;
 
 pub use check::{Tally, Violation, check};
@@ -19,4 +20,5 @@ pub use plan::{Fault, Plan, Random, Size, Timed};
 pub use process::{Process, Signal};
 pub use programs::{BUILT, Programs};
 pub use rig::{Campaign, Rig, Slot};
-pub use round::{Summary, run};
+pub use round::run;
+pub use summary::Summary;

@@ -77,6 +77,11 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// Whether it counts from the start of the round, and not from the first mails.
+    pub(crate) fn is_early(&self) -> bool {
+        matches!(self, Self::KillProducer { .. } | Self::FreezeProducer { .. })
+    }
+
     /// Its kind, for a summary.
     pub fn kind(&self) -> &'static str {
         match self {
@@ -91,7 +96,7 @@ impl Fault {
     }
 }
 
-/// A fault, and when it happens after the start of the round.
+/// A fault, and when it happens: those of producers after the start of the round, the others after the first mails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timed {
     /// When.
@@ -107,13 +112,15 @@ pub struct Size {
     pub rows: u64,
     /// Faults happen for so long.
     pub faults_for: Duration,
+    /// The mail servers take so long for a mail, in milliseconds.
+    pub reply_after: (u64, u64),
 }
 
 impl Size {
     /// Both shards have rows, and sending takes about as long as the faults do.
-    pub const LONG: Self = Self { rows: 14_000, faults_for: Duration::from_secs(35) };
+    pub const LONG: Self = Self { rows: 13_000, faults_for: Duration::from_secs(35), reply_after: (5, 55) };
     /// For continuous integration.
-    pub const SHORT: Self = Self { rows: 3_000, faults_for: Duration::from_secs(12) };
+    pub const SHORT: Self = Self { rows: 3_000, faults_for: Duration::from_secs(12), reply_after: (5, 95) };
 }
 
 /// A round.
@@ -133,8 +140,10 @@ pub struct Plan {
     pub shards: usize,
     /// When each shard's producer first starts.
     pub producers_start: Vec<Duration>,
-    /// What happens, in order.
+    /// What happens, in order: after the start of the round to producers, after the first mails to the others.
     pub faults: Vec<Timed>,
+    /// The mail servers take so long for a mail, in milliseconds.
+    pub reply_after: (u64, u64),
 }
 
 /// A broker has time to come back before the next one goes.
@@ -152,7 +161,8 @@ impl Plan {
         faults.sort_by_key(|timed| timed.at);
         let mut producers_start = vec![Duration::ZERO];
         producers_start.extend((1..shards).map(|_| random.millis(0, 5000)));
-        Self { seed, on_unknown, brokers, rows: size.rows, workers, shards, producers_start, faults }
+        let Size { rows, reply_after, .. } = size;
+        Self { seed, on_unknown, brokers, rows, workers, shards, producers_start, faults, reply_after }
     }
 }
 
@@ -177,8 +187,8 @@ fn producer_faults(random: &mut Random, shards: usize) -> Vec<Timed> {
 /// Every one to three seconds something happens to a worker or a broker.
 fn steady_faults(random: &mut Random, workers: usize, brokers: usize, until: Duration) -> Vec<Timed> {
     let mut faults = Vec::new();
-    let mut broker_free = Duration::from_secs(2);
-    let mut at = random.millis(2500, 4500);
+    let mut broker_free = Duration::ZERO;
+    let mut at = random.millis(500, 3000);
     while at < until {
         let worker = index(random, workers);
         let broker = index(random, brokers);

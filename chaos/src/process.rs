@@ -51,8 +51,6 @@ impl Drop for Watchdog {
 pub struct Process {
     /// How it is called in logs and messages.
     pub name: String,
-    /// Since when it runs.
-    pub started: Instant,
     child: Child,
 }
 
@@ -60,7 +58,7 @@ impl Process {
     pub(crate) fn start(name: &str, command: &mut Command, watchdog: &Watchdog) -> Result<Self> {
         let child = command.stdin(Stdio::null()).spawn().with_context(|| format!("starting {name}"))?;
         watchdog.tell(&child.id().to_string());
-        Ok(Self { name: name.to_owned(), started: Instant::now(), child })
+        Ok(Self { name: name.to_owned(), child })
     }
 
     /// Sends it a signal.

@@ -122,6 +122,12 @@ impl Rig {
         Process::start(name, &mut command, &self.watchdog)
     }
 
+    /// Whether a process has logged something with these words.
+    pub(crate) fn has_logged(&self, name: &str, words: &str) -> bool {
+        std::fs::read(self.folder.path().join("logs").join(name))
+            .is_ok_and(|log| String::from_utf8_lossy(&log).contains(words))
+    }
+
     /// The account as `mailcampaign status` tells it.
     ///
     /// # Errors

@@ -2,75 +2,37 @@
 
 use crate::check::{Tally, Violation, check};
 use crate::evidence::{Evidence, unfinished};
-use crate::plan::{Fault, Plan};
+use crate::plan::{Fault, Plan, Timed};
 use crate::process::{Process, Signal, ending};
 use crate::programs::Programs;
 use crate::rig::{Campaign, GRACE, Rig};
+use crate::summary::Summary;
 use anyhow::{Context, Result};
 use std::collections::BTreeMap;
-use std::fmt;
 use std::io::Write as _;
-use std::path::PathBuf;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// How long a round may take to its end after the last fault: a takeover is 22 s, and then the rest of the list is sent.
 const PATIENCE: Duration = Duration::from_secs(150);
-/// So old a worker is at most that hasn't found a broker when it started.
-const STARTING: Duration = Duration::from_secs(15);
-/// A broker that goes is back by then.
-const BROKER_AWAY: Duration = Duration::from_secs(30);
+/// What a worker logs when it has joined.
+const JOINED: &str = "worker::serve: sending";
+/// So many mails show that sending has begun.
+const FIRST_MAILS: usize = 50;
+/// By then it has.
+const SENDING_BEGINS: Duration = Duration::from_secs(90);
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// What came of a round.
-#[derive(Debug)]
-pub struct Summary {
-    /// Its plan.
-    pub plan: Plan,
-    /// Faults that happened, by kind.
-    pub faults: BTreeMap<&'static str, usize>,
-    /// Rows by what became of them.
-    pub tally: Tally,
-    /// Broken rules.
-    pub violations: Vec<Violation>,
-    /// How long it took.
-    pub took: Duration,
-    /// Where everything is, if a rule was broken: the logs, what the brokers kept, the report.
-    pub kept: Option<PathBuf>,
-}
-
-impl fmt::Display for Summary {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Plan { seed, on_unknown, brokers, rows, .. } = &self.plan;
-        let Tally { delivered, unknown, twice, orphans, late } = self.tally;
-        let seconds = self.took.as_secs_f64();
-        write!(
-            f,
-            "seed {seed}: {on_unknown:?}, {brokers} broker(s), {rows} rows: {delivered} delivered, {unknown} unknown, {twice} twice "
-        )?;
-        write!(f, "({orphans} claims of gone owners, {late} late) in {seconds:.0} s;")?;
-        self.faults.iter().try_for_each(|(kind, count)| write!(f, " {kind} {count},"))?;
-        match (&self.kept, self.violations.as_slice()) {
-            (_, []) => write!(f, " ok"),
-            (kept, violations) => {
-                write!(f, " FAILED, {} times", violations.len())?;
-                violations.iter().take(10).try_for_each(|violation| write!(f, "\n  {violation}"))?;
-                kept.as_ref().map_or(Ok(()), |kept| write!(f, "\n  everything is in {}", kept.display()))
-            }
-        }
-    }
-}
-
-/// Runs the round of a plan.
+/// Runs the round of a plan; with `keep` its folder stays even if all is well.
 ///
 /// # Errors
 /// The rig doesn't work; what the product does wrong is in the summary.
-pub fn run(programs: &Programs, plan: Plan) -> Result<Summary> {
+pub fn run(programs: &Programs, plan: Plan, keep: bool) -> Result<Summary> {
     let begun = Instant::now();
     let campaign = Campaign {
         rows: plan.rows,
         on_unknown: plan.on_unknown,
-        reply_after: 5..75,
+        reply_after: plan.reply_after.0..plan.reply_after.1,
         connections: 5,
         max_in_flight: 60,
         per_second: None,
@@ -83,6 +45,7 @@ pub fn run(programs: &Programs, plan: Plan) -> Result<Summary> {
         director.violations.is_empty().then(|| Evidence::gather(&rig)).transpose()
     });
     let (faults, mut violations) = (std::mem::take(&mut director.happened), std::mem::take(&mut director.violations));
+    let amid = director.amid;
     drop(director);
     let tally = match judged {
         Ok(Some(evidence)) => {
@@ -96,8 +59,8 @@ pub fn run(programs: &Programs, plan: Plan) -> Result<Summary> {
             Tally::default()
         }
     };
-    let kept = (!violations.is_empty()).then(|| rig.keep());
-    Ok(Summary { plan, faults, tally, violations, took: begun.elapsed(), kept })
+    let kept = (keep || !violations.is_empty()).then(|| rig.keep());
+    Ok(Summary { plan, faults, tally, amid, violations, took: begun.elapsed(), kept })
 }
 
 /// A worker's place.
@@ -130,6 +93,8 @@ struct Director<'a> {
     rig: &'a Rig,
     begun: Instant,
     steps: Vec<(Duration, Step)>,
+    /// What begins with the first mails.
+    later: Vec<Timed>,
     seats: Vec<Seat>,
     shards: Vec<Shard>,
     /// Producers whose shard another has taken.
@@ -137,30 +102,32 @@ struct Director<'a> {
     /// Workers that were asked to end.
     leaving: Vec<(Process, Instant)>,
     broker: Option<JoinHandle<()>>,
-    /// When the last broker went.
-    broker_gone: Option<Instant>,
     happened: BTreeMap<&'static str, usize>,
+    amid: usize,
     violations: Vec<Violation>,
     log: std::fs::File,
 }
 
 impl<'a> Director<'a> {
     fn new(rig: &'a Rig, plan: &Plan) -> Result<Self> {
+        let (early, later): (Vec<Timed>, Vec<Timed>) =
+            plan.faults.iter().copied().partition(|timed| timed.fault.is_early());
         let mut steps: Vec<(Duration, Step)> =
-            plan.faults.iter().map(|timed| (timed.at, Step::Fault(timed.fault))).collect();
+            early.into_iter().map(|timed| (timed.at, Step::Fault(timed.fault))).collect();
         steps.extend(plan.producers_start.iter().enumerate().map(|(shard, at)| (*at, Step::Producer(shard))));
         steps.extend((0..plan.workers).map(|worker| (Duration::ZERO, Step::Worker(worker))));
         Ok(Self {
             rig,
             begun: Instant::now(),
             steps,
+            later,
             seats: (0..plan.workers).map(|_| Seat::Empty).collect(),
             shards: (0..plan.shards).map(|_| Shard::default()).collect(),
             replaced: Vec::new(),
             leaving: Vec::new(),
             broker: None,
-            broker_gone: None,
             happened: BTreeMap::new(),
+            amid: 0,
             violations: Vec::new(),
             log: std::fs::File::create(rig.folder().join("logs/faults"))?,
         })
@@ -168,15 +135,15 @@ impl<'a> Director<'a> {
 
     /// Everything up to the end of the campaign.
     fn direct(&mut self) -> Result<()> {
-        while !(self.steps.is_empty() && self.is_calm()) {
+        while !(self.steps.is_empty() && self.later.is_empty() && self.is_calm()) {
             let now = self.begun.elapsed();
-            let due = self.steps.iter().enumerate().filter(|(_, (at, _))| *at <= now);
-            match due.min_by_key(|(_, (at, _))| *at).map(|(place, _)| place) {
-                Some(place) => {
-                    let (_, step) = self.steps.remove(place);
-                    self.take(step)?;
-                }
-                None => std::thread::sleep(PAUSE),
+            if !self.later.is_empty() && self.mails() >= FIRST_MAILS {
+                self.steps.extend(self.later.drain(..).map(|timed| (now + timed.at, Step::Fault(timed.fault))));
+            } else if !self.later.is_empty() && now > SENDING_BEGINS {
+                self.violations.push(Violation::of_all("nothing is sent"));
+            }
+            if !self.move_on()? {
+                std::thread::sleep(PAUSE);
             }
             self.reap();
             if !self.violations.is_empty() {
@@ -185,6 +152,21 @@ impl<'a> Director<'a> {
         }
         self.note("nothing happens any more");
         self.wait_for_the_end()
+    }
+
+    /// Takes the next step that is due, if one is.
+    fn move_on(&mut self) -> Result<bool> {
+        let now = self.begun.elapsed();
+        let due = self.steps.iter().enumerate().filter(|(_, (at, _))| *at <= now);
+        let Some(place) = due.min_by_key(|(_, (at, _))| *at).map(|(place, _)| place) else { return Ok(false) };
+        let (_, step) = self.steps.remove(place);
+        self.take(step)?;
+        Ok(true)
+    }
+
+    /// What the servers have so far.
+    fn mails(&self) -> usize {
+        self.rig.slots().iter().map(|slot| slot.sink.count()).sum()
     }
 
     /// Nothing is under way but the campaign.
@@ -201,6 +183,7 @@ impl<'a> Director<'a> {
             let said = self.rig.status();
             let is_finished = said.as_ref().is_ok_and(|status| status["finished"] == true);
             let left = if is_finished { unfinished(self.rig)? } else { u64::MAX };
+            while self.move_on()? {}
             if left == 0 {
                 return Ok(());
             }
@@ -274,6 +257,8 @@ impl<'a> Director<'a> {
                 self.steps.push((now + back_after, Step::Worker(seat)));
                 process.name.clone()
             }),
+            // Somebody has to go on.
+            Fault::FreezeWorker { .. } if self.running() < 2 => None,
             Fault::FreezeWorker { worker, time } => self.pick(worker).map(|(seat, process)| {
                 process.signal(Signal::STOP);
                 self.steps.push((now + time, Step::ThawWorker(seat)));
@@ -305,7 +290,8 @@ impl<'a> Director<'a> {
             Fault::KillBroker { broker } => self.broker(broker, true)?,
         };
         if let Some(whom) = done {
-            self.note(&format!("{}: {whom}", fault.kind()));
+            self.amid = self.mails();
+            self.note(&format!("{} mails; {}: {whom}", self.amid, fault.kind()));
             *self.happened.entry(fault.kind()).or_insert(0) += 1;
         }
         Ok(())
@@ -331,8 +317,11 @@ impl<'a> Director<'a> {
             kafka.start_again(number);
         });
         self.broker = Some(thread.context("a thread")?);
-        self.broker_gone = Some(Instant::now());
         Ok(Some(format!("broker {number}")))
+    }
+
+    fn running(&self) -> usize {
+        self.seats.iter().filter(|seat| matches!(seat, Seat::Running(_))).count()
     }
 
     /// A running worker: that one, or the next.
@@ -350,15 +339,13 @@ impl<'a> Director<'a> {
         for (number, seat) in self.seats.iter_mut().enumerate() {
             let Seat::Running(worker) = seat else { continue };
             let Some(status) = worker.ended() else { continue };
-            // Who starts while no broker is there says so and ends; on a cluster it is started again.
-            let was_young = worker.started.elapsed() < STARTING;
-            let no_broker = self.broker_gone.is_some_and(|gone| gone.elapsed() < BROKER_AWAY);
-            if status.code() == Some(1) && was_young && no_broker {
+            // Who can't reach Kafka when it starts says so and ends; on a cluster it is started again.
+            if status.code() == Some(1) && !self.rig.has_logged(&worker.name, JOINED) {
                 again.push((now + Duration::from_secs(1), Step::Worker(number)));
-                *seat = Seat::Empty;
             } else {
                 wrong.push(format!("{} ended by itself, with {}", worker.name, ending(status)));
             }
+            *seat = Seat::Empty;
         }
         self.leaving.retain_mut(|(worker, since)| match worker.ended() {
             Some(status) if status.code().is_some_and(|code| code < 2) => false,

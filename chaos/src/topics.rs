@@ -6,6 +6,7 @@ use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
+use rdkafka::metadata::MetadataPartition;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -76,7 +77,9 @@ impl Topics {
             }
             Ok(())
         })?;
-        ticks.values_mut().for_each(|times| times.sort_unstable());
+        for times in ticks.values_mut() {
+            times.sort_unstable();
+        }
         Ok(ticks)
     }
 
@@ -88,7 +91,7 @@ impl Topics {
             list.add_partition_offset(topic, partition.id(), Offset::Beginning)?;
         }
         self.consumer.assign(&list)?;
-        let mut open: Vec<i32> = found.partitions().iter().map(|partition| partition.id()).collect();
+        let mut open: Vec<i32> = found.partitions().iter().map(MetadataPartition::id).collect();
         let mut last = Instant::now();
         while !open.is_empty() {
             match self.consumer.poll(Duration::from_millis(100)) {

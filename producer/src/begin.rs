@@ -1,8 +1,9 @@
 //! Opens a campaign's journal on Kafka to publish in it, unless the same campaign was begun there with other content.
 //!
 //! Who a campaign is follows from its list and its message. So a changed list would be another campaign, with topics of its own, and everybody would be
-//! mailed again: that is refused here, unless a label says that it is meant.
+//! mailed again: that is refused here, unless a label says that it is meant; and a label stands for one list and one message.
 
+use campaign::CampaignUid;
 use journal::kafka::{Kafka, Options};
 use journal::{Error, Journal, Pin};
 use program::Failure;
@@ -10,11 +11,9 @@ use program::Failure;
 /// Opens the journal of a campaign, and makes it if it isn't there; `label` is that of `--run`.
 ///
 /// # Errors
-/// Kafka can't be used; without a label also if the campaign of that name was begun with other content than that of `pin`.
+/// Kafka can't be used; or the campaign of that name was begun, under that label if there is one, with other content than that of `pin`.
 pub async fn begin(options: Options, pin: &Pin, label: Option<&str>) -> Result<Kafka, Failure> {
-    if label.is_none() {
-        refuse_a_changed_campaign(&options, pin).await?;
-    }
+    refuse_a_changed_campaign(&options, pin, label).await?;
     Ok(Kafka::open(options).await?)
 }
 
@@ -30,9 +29,11 @@ pub fn must_be(pinned: &Pin, pin: &Pin) -> Result<(), Failure> {
     })
 }
 
-async fn refuse_a_changed_campaign(options: &Options, pin: &Pin) -> Result<(), Failure> {
-    let siblings = Kafka::siblings(options).await?;
-    let Some(nearest) = nearest(siblings.into_iter().filter_map(|(_, pinned)| pinned), pin) else { return Ok(()) };
+async fn refuse_a_changed_campaign(options: &Options, pin: &Pin, label: Option<&str>) -> Result<(), Failure> {
+    let name = format!("{}/{}", options.which.namespace, options.which.name);
+    let siblings = Kafka::siblings(options).await?.into_iter().filter_map(|(_, pinned)| pinned);
+    let alike = siblings.filter(|pinned| label.is_none() || was_begun_under(pinned, &name, label));
+    let Some(nearest) = nearest(alike, pin) else { return Ok(()) };
     match Kafka::open_existing(options.clone()).await {
         // It was begun as well, so it may go on.
         Ok(journal) if journal.pinned().await?.is_some() => Ok(()),
@@ -43,6 +44,12 @@ async fn refuse_a_changed_campaign(options: &Options, pin: &Pin) -> Result<(), F
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// Whether a campaign was begun under a label: its uid tells.
+fn was_begun_under(pinned: &Pin, namespaced_name: &str, label: Option<&str>) -> bool {
+    bundle::Hashes::of_parts(&pinned.contents)
+        .is_some_and(|hashes| CampaignUid::alone(namespaced_name, &hashes.list, &hashes.message, label) == pinned.uid)
 }
 
 /// The campaign that differs the least: what changed is told of that one.
@@ -56,7 +63,6 @@ fn nearest(others: impl Iterator<Item = Pin>, pin: &Pin) -> Option<Pin> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use campaign::CampaignUid;
 
     fn pinned(list: &str, text: &str) -> Pin {
         let contents = [("spec.recipients.source", list), ("spec.message.text", text)];
@@ -82,5 +88,17 @@ mod tests {
         let labelled = Pin { uid: CampaignUid::alone("hr/offers", "aa", "bb", Some("again")), ..pinned("aa", "bb") };
         let refused = must_be(&labelled, &pinned("aa", "bb")).expect_err("another label").to_string();
         assert!(refused.contains("run label"), "{refused}");
+    }
+
+    #[test]
+    fn a_label_stands_for_one_list_and_one_message() {
+        let parts = [("spec.recipients.source", "aa"), ("spec.message.text", "bb")];
+        let contents = parts.map(|(path, hash)| (path.to_owned(), hash.to_owned())).into();
+        let hashes = bundle::Hashes::of_parts(&contents).expect("there is a list");
+        let uid = CampaignUid::alone("hr/offers", &hashes.list, &hashes.message, Some("again"));
+        let begun = Pin { uid, contents, ..pinned("aa", "bb") };
+        assert!(was_begun_under(&begun, "hr/offers", Some("again")));
+        assert!(!was_begun_under(&begun, "hr/offers", Some("a third time")));
+        assert!(!was_begun_under(&begun, "hr/payslips", Some("again")));
     }
 }

@@ -104,6 +104,9 @@ pub(crate) struct Chaos {
     /// Rows of the list.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     pub(crate) rows: Option<u64>,
+    /// Let the folder of each round stay, with its logs and what the brokers have.
+    #[arg(long)]
+    pub(crate) keep: bool,
 }
 
 /// `cargo xtask kafka`

@@ -12,7 +12,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     for round in 0..options.rounds {
         let size = Size { rows: options.rows.unwrap_or(Size::LONG.rows), ..Size::LONG };
         let plan = Plan::of(options.seed.wrapping_add(round), size, options.brokers);
-        let summary = chaos::run(&programs, plan)?;
+        let summary = chaos::run(&programs, plan, options.keep)?;
         println!("round {} of {}: {summary}", round + 1, options.rounds);
         if !summary.violations.is_empty() {
             println!("the same again: cargo xtask chaos --rounds 1 --seed {}", summary.plan.seed);

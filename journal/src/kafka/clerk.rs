@@ -11,7 +11,7 @@ use super::{Shared, clients};
 use crate::{Error, Pin};
 use rdkafka::message::{BorrowedMessage, Message as _};
 use std::sync::PoisonError;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How often a clerk that was fenced by another begins again.
 const TRIES: u32 = 20;
@@ -21,24 +21,36 @@ const TRIES: u32 = 20;
 pub(super) struct Desk {
     follower: Option<Follower>,
     control: Control,
+    used: Option<Instant>,
 }
 
 impl Shared {
     /// Looks at `control` as it stands now.
     pub(super) fn control<T>(&self, look: impl FnOnce(&Control) -> T) -> Result<T, Error> {
         let mut desk = self.desk.lock().unwrap_or_else(PoisonError::into_inner);
+        desk.used = Some(Instant::now());
         let mut ends = Ends::new();
         self.ends_of(Topic::Control, &mut ends)?;
         if desk.follower.is_none() {
             desk.follower = Some(Follower::new(self)?);
         }
-        let Desk { follower: Some(follower), control } = &mut *desk else {
+        let Desk { follower: Some(follower), control, .. } = &mut *desk else {
             return Err(Error::Unsuitable { why: "no reader".to_owned() });
         };
         follower.read_to(self, &ends, |_, message| read_control(self, message, control))?;
         // Markers count: everything below the end was read.
         control.next = control.next.max(ends.get(&(Topic::Control, 0)).map_or(0, |range| range.end));
         Ok(look(control))
+    }
+
+    /// Lets the reader go, if nobody has looked for so long: it would ask the broker for more as long as it is there.
+    pub(super) fn put_away_desk(&self, unused: Duration) {
+        let mut desk = self.desk.lock().unwrap_or_else(PoisonError::into_inner);
+        if desk.used.is_some_and(|used| used.elapsed() > unused) {
+            let away = std::mem::take(&mut *desk);
+            drop(desk);
+            drop(away);
+        }
     }
 
     /// Pins the content, or compares it with what is pinned.

@@ -20,7 +20,7 @@ pub(super) const ANSWER: Duration = Duration::from_secs(10);
 /// How long a client has to ask for a token; it does so as soon as it is there.
 const LOGIN: Duration = Duration::from_secs(2);
 /// How long the broker waits for more at the end of a partition, for who follows it and for who looks something up.
-const FOLLOWING: Duration = Duration::from_millis(250);
+const FOLLOWING: Duration = Duration::from_millis(500);
 const LOOKING: Duration = Duration::from_millis(5);
 /// A record's key, headers and frame, in bytes, at most.
 pub(super) const OVERHEAD: usize = 512;
@@ -132,7 +132,7 @@ impl Shared {
             .set("queued.max.messages.kbytes", "8192")
             .set("fetch.wait.max.ms", at_end.as_millis().to_string())
             .set("retry.backoff.ms", "10")
-            .set("reconnect.backoff.ms", "50")
+            .set("reconnect.backoff.ms", "20")
             .set("reconnect.backoff.max.ms", "1000")
             .set("isolation.level", if sees == Sees::Committed { "read_committed" } else { "read_uncommitted" });
         let reader: Reader = self.make("connecting to Kafka", &config)?;
@@ -147,6 +147,15 @@ impl Shared {
         config: &rdkafka::ClientConfig,
     ) -> Result<C, Error> {
         config.create_with_context(self.settings.ears()).map_err(|error| failed(during, error))
+    }
+}
+
+/// Lets a new reader connect, and learn where a topic's partitions are: it does so by itself only up to a second after its first assignment.
+pub(super) fn warm_up(reader: &Reader, topic: &str) {
+    // The first answer ends the connection by which it came, the second comes by one that stays.
+    for _ in 0..2 {
+        // What fails here fails again where it matters.
+        drop(reader.fetch_metadata(Some(topic), ANSWER));
     }
 }
 

@@ -134,7 +134,7 @@ impl Kafka {
         blocking(move || {
             let mut shared = Shared::new(&options);
             topics::check_names(&shared)?;
-            shared.workers.join_by(contact::first_contact(&shared.settings)?);
+            contact::first_contact(&shared.settings)?;
             shared.max_record_bytes = topics::ensure(&shared, &options, runtime)?;
             Ok(Self { shared: Arc::new(shared) })
         })
@@ -150,7 +150,7 @@ impl Kafka {
         blocking(move || {
             let mut shared = Shared::new(&options);
             topics::check_names(&shared)?;
-            shared.workers.join_by(contact::first_contact(&shared.settings)?);
+            contact::first_contact(&shared.settings)?;
             topics::must_exist(&shared)?;
             shared.max_record_bytes = topics::look_at(&shared, runtime)?;
             Ok(Self { shared: Arc::new(shared) })

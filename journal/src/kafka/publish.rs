@@ -6,6 +6,7 @@
 use super::Shared;
 use super::clerk::shard_key;
 use super::clients::OVERHEAD;
+use super::reading::Topic;
 use super::transactor::{Failed, Outgoing, Transactor};
 use super::wire::{Listed, Published, encode, encode_listed, schema};
 use crate::{Checkpoint, Entry, Error, Publisher, Tally, turn};
@@ -218,7 +219,9 @@ impl Press {
 
 /// How many partitions there are; the writer learns of new ones.
 fn look_up(shared: &Shared, transactor: &Transactor) -> Result<u64, Error> {
-    let topic = &shared.names.outbox;
-    let count = transactor.partitions_of(topic)?.ok_or_else(|| Error::TopicGone { topic: topic.clone() })?;
+    let count = match transactor.partitions_of(&shared.names.outbox)? {
+        Some(count) => count,
+        None => shared.count_of(Topic::Outbox)?,
+    };
     Ok(u64::try_from(count).unwrap_or(1).max(1))
 }

@@ -17,6 +17,8 @@ use std::time::{Duration, Instant};
 
 /// How long reading may come no further, so that a transaction that hangs has been ended by the broker.
 const PATIENCE: Duration = Duration::from_secs(15);
+/// A topic that no broker has shown for so long is gone: each of them learns within moments that one was made.
+const SURELY_GONE: Duration = Duration::from_secs(3);
 /// How often the position is asked for while nothing comes.
 const LOOK: Duration = Duration::from_millis(5);
 
@@ -60,10 +62,18 @@ impl Shared {
     /// How many partitions a topic of the campaign has.
     ///
     /// # Errors
-    /// [`Error::TopicGone`] if there is no such topic.
+    /// [`Error::TopicGone`] if there is no such topic. A broker that says so may only be behind the others: it is asked again for a while.
     pub(super) fn count_of(&self, topic: Topic) -> Result<i32, Error> {
-        let name = self.topic(topic);
-        super::clients::partitions_of(self.prober()?, name)?.ok_or_else(|| Error::TopicGone { topic: name.to_owned() })
+        let (name, begun) = (self.topic(topic), Instant::now());
+        loop {
+            if let Some(count) = super::clients::partitions_of(self.prober()?, name)? {
+                return Ok(count);
+            }
+            if begun.elapsed() > SURELY_GONE {
+                return Err(Error::TopicGone { topic: name.to_owned() });
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 
     /// Where a topic ends now, transactions under way included.

@@ -99,10 +99,12 @@ pub(super) fn must_exist(shared: &Shared) -> Result<(), Error> {
     if found.is_empty() {
         return Err(Error::NotPinned);
     }
-    match [Topic::Control, Topic::Outcomes, Topic::Outbox].into_iter().find(|topic| !found.contains_key(topic)) {
-        Some(missing) => Err(Error::TopicGone { topic: shared.topic(missing).to_owned() }),
-        None => Ok(()),
-    }
+    missing(&found).into_iter().try_for_each(|topic| shared.count_of(topic).map(drop))
+}
+
+/// The topics that were not found.
+fn missing(found: &BTreeMap<Topic, i32>) -> Vec<Topic> {
+    [Topic::Outbox, Topic::Outcomes, Topic::Control].into_iter().filter(|topic| !found.contains_key(topic)).collect()
 }
 
 /// The largest record that the topics of a campaign take, with nothing changed.
@@ -114,11 +116,6 @@ pub(super) fn look_at(shared: &Shared, runtime: tokio::runtime::Handle) -> Resul
 
 /// A campaign that was begun is not begun anew because a topic is gone.
 fn refuse_if_begun(shared: &Shared, found: &BTreeMap<Topic, i32>) -> Result<(), Error> {
-    let Some(missing) =
-        [Topic::Outbox, Topic::Outcomes, Topic::Control].into_iter().find(|topic| !found.contains_key(topic))
-    else {
-        return Ok(());
-    };
     let mut begun = found.contains_key(&Topic::Control) && shared.control(|control| control.pin.is_some())?;
     for topic in [Topic::Outbox, Topic::Outcomes] {
         if found.contains_key(&topic) {
@@ -127,7 +124,11 @@ fn refuse_if_begun(shared: &Shared, found: &BTreeMap<Topic, i32>) -> Result<(), 
             begun |= ends.values().any(|range| range.end > 0);
         }
     }
-    if begun { Err(Error::TopicGone { topic: shared.topic(missing).to_owned() }) } else { Ok(()) }
+    if !begun {
+        return Ok(());
+    }
+    // Unless the broker that was asked is only behind the others.
+    missing(found).into_iter().try_for_each(|topic| shared.count_of(topic).map(drop))
 }
 
 impl Shared {

@@ -3,17 +3,20 @@
 //! A commit that got no answer is asked for again and never aborted, for it may have happened. Deliveries are awaited before the offsets are
 //! sent: librdkafka's own flush at commit works in slices of 100 ms.
 
+mod polled;
+
 use super::Shared;
 use super::clients::{ANSWER, Ears, partitions_in};
 use super::errors::{failed, failed_on};
 use super::wire::header;
 use crate::Error;
+use polled::Polled;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Header, Message as _, OwnedHeaders};
-use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 use rdkafka::topic_partition_list::TopicPartitionList;
 use std::cell::{Cell, RefCell};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -103,7 +106,7 @@ impl ProducerContext for Deliveries {
 
 /// Writes transactions under one transactional id.
 pub(super) struct Transactor {
-    producer: ThreadedProducer<Deliveries>,
+    producer: Polled<Deliveries>,
     reports: Receiver<Report>,
     /// The batch that is under way: reports of earlier ones, which were given up, may still come.
     batch: Cell<u64>,
@@ -132,17 +135,17 @@ impl Transactor {
             .set("allow.auto.create.topics", "false")
             .set("retry.backoff.ms", "10")
             .set("retry.backoff.max.ms", "200")
-            .set("reconnect.backoff.ms", "50")
+            .set("reconnect.backoff.ms", "20")
             .set("reconnect.backoff.max.ms", "1000")
             .set("compression.type", "lz4")
             .set("message.max.bytes", shared.max_record_bytes.to_string())
             .set("queue.buffering.max.kbytes", "262144");
         let (send, reports) = channel();
         let context = Deliveries { ears, reports: send };
-        let producer: ThreadedProducer<Deliveries> =
+        let producer: BaseProducer<Deliveries> =
             config.create_with_context(context).map_err(|error| failed("connecting to Kafka", error))?;
         let transactor = Self {
-            producer,
+            producer: Polled::new(producer)?,
             reports,
             batch: Cell::new(0),
             failing: RefCell::default(),
@@ -150,8 +153,11 @@ impl Transactor {
             #[cfg(feature = "conformance")]
             before_commit: shared.workers.before_commit.clone(),
         };
-        // With no broker connected yet the library would look for the coordinator only half a second later.
-        drop(transactor.producer.client().fetch_metadata(Some(&shared.names.outcomes), ANSWER));
+        // With no broker connected yet the library would look for the coordinator only half a second later. The first answer ends the connection by which
+        // it came, the second comes by one that stays.
+        for _ in 0..2 {
+            drop(transactor.producer.client().fetch_metadata(Some(&shared.names.outcomes), ANSWER));
+        }
         let begun = Instant::now();
         loop {
             match transactor.producer.init_transactions(ANSWER) {
@@ -258,7 +264,12 @@ impl Transactor {
         loop {
             match self.producer.send_offsets_to_transaction(offsets, group, ANSWER) {
                 Err(error) if is_retriable(&error) && begun.elapsed() < PATIENCE => {}
-                done => return done,
+                done => {
+                    if let Some(element) = offsets.elements().first() {
+                        element.topic().clone_into(&mut self.failing.borrow_mut());
+                    }
+                    return done;
+                }
             }
         }
     }
@@ -318,8 +329,14 @@ impl Transactor {
             Some(
                 Code::IllegalGeneration | Code::UnknownMemberId | Code::StaleMemberEpoch | Code::RebalanceInProgress,
             ) => Failed::Group,
-            Some(Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition) => {
+            Some(Code::UnknownTopicOrPartition | Code::UnknownTopic) => {
                 Failed::Aborted(Error::TopicGone { topic: self.failing.borrow().clone() })
+            }
+            // Perhaps one that was added: the producer learns of it by being asked.
+            Some(Code::UnknownPartition) => {
+                let topic = self.failing.borrow().clone();
+                let is_gone = matches!(self.partitions_of(&topic), Ok(None));
+                Failed::Aborted(if is_gone { Error::TopicGone { topic } } else { failed_on(during, &topic, error) })
             }
             Some(Code::TopicAuthorizationFailed) => Failed::Aborted(failed_on(during, &self.failing.borrow(), error)),
             _ => Failed::Aborted(failed(during, error)),

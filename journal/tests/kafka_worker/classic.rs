@@ -8,7 +8,13 @@ use std::sync::OnceLock;
 use std::time::Duration;
 use testkit::kafka::KafkaOptions;
 
-const CALM: Timing = Timing { first_share: Duration::from_secs(10), ..TIMING };
+/// Whoever joins waits until the others have given back what was begun there; in the conformance tests nobody settles it.
+const CALM: Timing = Timing {
+    final_dot: Duration::from_secs(8),
+    reply: Duration::from_secs(8),
+    first_share: Duration::from_secs(6),
+    ..TIMING
+};
 
 fn classic() -> String {
     static CLASSIC: OnceLock<testkit::kafka::Kafka> = OnceLock::new();
@@ -62,9 +68,10 @@ async fn workers_come_and_go_by_the_classic_protocol_too() {
     second.until("it sends", 5, |_| post.sent() > at + 50).await;
     second.leave().await;
     let mut first = first.stop().await;
-    assert!(first.longest < Duration::from_secs(1), "the first waited for {:?}", first.longest);
+    assert!(first.longest < Duration::from_secs(2), "the first waited for {:?}", first.longest);
     first.settle_in().await;
     first.drain().await;
-    assert_eq!(account(&journal).await.delivered, 4_000);
+    let counts = account(&journal).await;
+    assert_eq!(counts.delivered, 4_000, "{counts:?}");
     post.holds_once(2..4_002);
 }

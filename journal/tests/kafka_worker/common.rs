@@ -9,7 +9,7 @@ use rdkafka::producer::{Producer, ThreadedProducer};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, Once, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 use testkit::kafka::KafkaOptions;
 use tokio::task::JoinHandle;
@@ -45,6 +45,15 @@ pub(crate) fn forgetful() -> String {
     FORGETFUL.get_or_init(start).bootstrap()
 }
 
+/// Shows what the journal logs, for whoever sets RUST_LOG.
+fn listen() {
+    static LISTENING: Once = Once::new();
+    LISTENING.call_once(|| {
+        let filter = tracing_subscriber::EnvFilter::from_default_env();
+        tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(std::io::stderr).init();
+    });
+}
+
 /// Runs what blocks.
 pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     tokio::task::spawn_blocking(work).await.expect("done")
@@ -60,6 +69,7 @@ impl Stage {
     /// One that no other test has, also on a broker that stays.
     pub(crate) fn new(bootstrap: String, partitions: u32, timing: Timing) -> Self {
         static NUMBER: AtomicU64 = AtomicU64::new(0);
+        listen();
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("a time").as_nanos();
         let name = format!("t{now:x}-{}", NUMBER.fetch_add(1, Ordering::Relaxed));
         let uid = CampaignUid::alone(&format!("test/{name}"), "bb", "aa", None);
@@ -139,6 +149,11 @@ impl Post {
 
     pub(crate) fn of(&self, row: u64) -> Vec<String> {
         self.0.lock().expect("the post").get(&row).cloned().unwrap_or_default()
+    }
+
+    /// How many mails somebody sent.
+    pub(crate) fn by(&self, who: &str) -> usize {
+        self.0.lock().expect("the post").values().flatten().filter(|by| *by == who).count()
     }
 
     pub(crate) fn sent(&self) -> usize {
@@ -246,8 +261,14 @@ impl Runner {
 
     /// Sends all that is left.
     pub(crate) async fn drain(&mut self) {
-        self.until("nothing is left", 500, Worker::exhausted).await;
-        self.tick(0).await.expect("a tick");
+        loop {
+            self.until("nothing is left", 500, Worker::exhausted).await;
+            // What could not be sent in time on a busy machine is released, and queued again.
+            self.tick(0).await.expect("a tick");
+            if self.finished.is_empty() && self.worker.exhausted() {
+                return;
+            }
+        }
     }
 
     /// Settles what it sent, and leaves the group.

@@ -94,17 +94,18 @@ async fn freeze(stage: &Stage, journal: &Kafka, post: &Post) -> (Victim, Runner)
     other.longest = Duration::ZERO;
     let frozen = Instant::now();
     other.until("the session is over", 2, |_| frozen.elapsed() > BEYOND_THE_SESSION).await;
-    assert!(other.longest < Duration::from_secs(1), "the other waited for {:?}", other.longest);
+    assert!(other.longest < Duration::from_secs(2), "the other waited for {:?}", other.longest);
     victim.signal(Signal::CONT);
     victim.tell("go");
     other.until("the frozen tick is over", 2, |_| victim.has_said("thawed")).await;
-    // It goes on as a member, and both send what is left.
-    let begun = Instant::now();
-    while !other.worker().exhausted() {
-        assert!(begun.elapsed() < WAIT, "{:?}", other.worker().counts());
-        other.tick(200).await.expect("a tick");
-        victim.has_said("");
-    }
+    // It goes on as a member, until it leaves and the other sends what is left.
+    let before = post.by("victim");
+    other
+        .until("it sends again", 2, |_| {
+            victim.has_said("");
+            post.by("victim") > before + 10
+        })
+        .await;
     victim.tell("stop");
     other.until("it has left", 0, |_| victim.has_said("left")).await;
     other.settle_in().await;
@@ -137,9 +138,10 @@ async fn a_tick_that_is_committed_after_its_partition_went_to_another_is_not_sen
     post.holds_once(2..END);
 }
 
-/// The broker has ended the transaction meanwhile: the rows are nobody's, and the next owner sends them.
+/// The broker has ended the transaction meanwhile: the rows that it was to claim are nobody's, and the next owner sends them. Those whose results it
+/// was to settle are unknown.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_tick_that_the_broker_aborted_meanwhile_is_not_sent_and_its_rows_go_on() {
+async fn a_tick_that_the_broker_aborted_meanwhile_is_not_sent_and_its_rows_are_sent_by_another() {
     let timing = Timing { transaction: Duration::from_secs(3), ..TIMING };
     let stage = Stage::new(blocking(forgetful).await, 2, timing);
     let journal = stage.pinned().await;
@@ -147,6 +149,6 @@ async fn a_tick_that_the_broker_aborted_meanwhile_is_not_sent_and_its_rows_go_on
     let (victim, _) = freeze(&stage, &journal, &post).await;
     assert!(victim.frozen.is_empty(), "{:?}", victim.frozen);
     let counts = account(&journal).await;
-    assert_eq!((counts.unknown, counts.delivered), (0, END - 2));
+    assert_eq!((counts.unknown, counts.delivered), (5, END - 2 - 5));
     post.holds_once(2..END);
 }

@@ -12,10 +12,10 @@ const SEED: &str = "HISTORIES_SEED";
 const HISTORIES: usize = 6;
 const LONGEST: usize = 25;
 
-/// Long enough for a busy machine, on which a worker may not be heard of for a second.
+/// Long enough for a busy machine, on which a worker may not be heard of for two seconds.
 const OF_THE_MODEL: Timing = Timing {
-    lease: Duration::from_millis(1_500),
-    takeover: Duration::from_millis(1_700),
+    lease: Duration::from_secs(3),
+    takeover: Duration::from_millis(3_200),
     final_dot: Duration::from_secs(8),
     reply: Duration::from_secs(8),
     first_share: Duration::from_secs(6),

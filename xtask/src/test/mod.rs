@@ -106,6 +106,8 @@ impl Checks {
             Step::Tests => {
                 let mut command = cargo(["test", "--workspace", "--all-targets", "--no-fail-fast"]);
                 command.env(chaos::BUILT, "yes");
+                // Many wait for brokers and leases rather than for the processor.
+                command.env("RUST_TEST_THREADS", "4");
                 // It ends with this step.
                 let kafka = kafka::for_tests()?;
                 if let Some(kafka) = &kafka {

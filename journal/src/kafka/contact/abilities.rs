@@ -21,7 +21,7 @@ pub(in crate::kafka) struct Abilities {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Transactions {
-    /// Nothing was said about versions.
+    /// Nothing was said about it, or not yet.
     Unknown,
     None,
     Old,
@@ -31,7 +31,8 @@ enum Transactions {
 impl Abilities {
     pub(super) fn of(versions: &Versions) -> Self {
         let transactions = match versions.get(&TXN_OFFSET_COMMIT) {
-            _ if versions.is_empty() => Transactions::Unknown,
+            // The list comes line by line, in the order of the numbers: only what comes behind tells that it is missing.
+            None if versions.range(TXN_OFFSET_COMMIT..).next().is_none() => Transactions::Unknown,
             None => Transactions::None,
             Some(..3) => Transactions::Old,
             Some(_) => Transactions::Good,
@@ -89,12 +90,18 @@ mod tests {
         let old = "127.0.0.1:9092/1:   ApiKey TxnOffsetCommit (28) Versions 0..2";
         let good = "127.0.0.1:9092/1:   ApiKey TxnOffsetCommit (28) Versions 0..3";
         assert!(heard(&[produce, good]).suffice().is_ok());
-        let none = heard(&[produce]).suffice().expect_err("refused").to_string();
+        let next = "127.0.0.1:9092/1:   ApiKey DescribeAcls (29) Versions 0..3";
+        let none = heard(&[produce, next]).suffice().expect_err("refused").to_string();
         assert!(none.contains("no transactions"), "{none}");
         for lines in [[produce, old], [good, old], [old, good]] {
             let error = heard(&lines).suffice().expect_err("refused").to_string();
             assert!(error.contains("older than 2.5"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_list_that_is_heard_in_part_is_not_judged() {
+        assert!(heard(&["x:1/1:   ApiKey Produce (0) Versions 0..9"]).suffice().is_ok());
     }
 
     #[test]

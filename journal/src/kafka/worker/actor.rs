@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 /// How long the thread sleeps when nobody asks: while mails are under way or partitions change hands, and at rest.
 const BUSY: Duration = Duration::from_millis(50);
-const REST: Duration = Duration::from_millis(250);
+const REST: Duration = Duration::from_millis(500);
 /// How often a worker that doesn't own everything looks at the others.
 const LOOK: Duration = Duration::from_secs(1);
 /// And one that does, to see whether there are more partitions by now.
@@ -80,6 +80,8 @@ pub(super) struct Actor {
     /// How far the partitions were when last looked at, and how many there are.
     pub(super) marks: Marks,
     pub(super) partitions: i32,
+    /// So many are known to those who read and write.
+    known: i32,
     looked: Instant,
     /// What makes this worker of no use: the topic is gone.
     pub(super) doomed: Option<String>,
@@ -92,19 +94,30 @@ impl Actor {
         options: WorkerOptions,
         snapshot: Arc<Mutex<Snapshot>>,
     ) -> Result<Self, Error> {
-        let mut follower = Follower::new(shared.clone())?;
-        follower.catch_up(shared.timing.transaction + Duration::from_secs(5))?;
+        let aside = Aside::start(shared.clone())?;
+        // Each connects by itself, and that is what takes time.
+        let (transactor, fetcher, follower) = std::thread::scope(|scope| {
+            let transactor = scope.spawn(|| transactor(&shared));
+            let fetcher = scope.spawn(|| Fetcher::new(shared.clone()));
+            let follower = Follower::new(shared.clone()).and_then(|mut follower| {
+                follower.catch_up(shared.timing.transaction + Duration::from_secs(5))?;
+                Ok(follower)
+            });
+            (joined(transactor), joined(fetcher), follower)
+        });
+        let follower = follower?;
         if follower.control.pin.is_none() {
             return Err(Error::NotPinned);
         }
+        let life = Life { transactor: transactor?, member: Member::join(&shared)? };
         let mut actor = Self {
             follower,
-            fetcher: Fetcher::new(shared.clone())?,
-            aside: Aside::start(shared.clone())?,
+            fetcher: fetcher?,
+            aside,
             options,
             started: Instant::now(),
             snapshot,
-            life: None,
+            life: Some(life),
             owned: BTreeMap::new(),
             expected: BTreeMap::new(),
             tenures: 0,
@@ -117,11 +130,11 @@ impl Actor {
             never_sent: HashSet::new(),
             marks: BTreeMap::new(),
             partitions: 0,
+            known: 0,
             looked: Instant::now(),
             doomed: None,
             shared,
         };
-        actor.begin_life()?;
         actor.aside.ask_all();
         let begun = Instant::now();
         while actor.owned.is_empty() || !actor.expected.is_empty() || actor.partitions == 0 {
@@ -137,9 +150,7 @@ impl Actor {
 
     /// Joins the group with a producer of its own.
     pub(super) fn begin_life(&mut self) -> Result<(), Error> {
-        let id = self.shared.names.worker(&uuid::Uuid::new_v4().as_simple().to_string());
-        let ears = self.shared.settings.ears().raising(self.shared.workers.held_up());
-        let transactor = Transactor::open_with(&self.shared, &id, ears)?;
+        let transactor = transactor(&self.shared)?;
         let member = Member::join(&self.shared)?;
         self.life = Some(Life { member, transactor });
         Ok(())
@@ -231,6 +242,7 @@ impl Actor {
             Answer::Partition { tenure, partition, .. } if self.expected.get(&partition) != Some(&tenure) => {}
             Answer::Partition { partition, found: Ok(owned), .. } => {
                 tracing::info!(partition, claims_found = owned.found.len(), "a partition is taken over");
+                self.learn_of(partition)?;
                 self.fetcher.begin(partition, owned.claimed_to)?;
                 self.expected.remove(&partition);
                 self.owned.insert(partition, *owned);
@@ -240,6 +252,17 @@ impl Actor {
                 tracing::warn!(partition, %error, "a partition can't be taken over yet; trying again");
                 self.aside.ask_partition(partition, tenure);
             }
+        }
+        Ok(())
+    }
+
+    /// Who reads and writes learns that there are more partitions, if this is a new one.
+    fn learn_of(&mut self, partition: i32) -> Result<(), Error> {
+        if let Some(life) = self.life.as_ref().filter(|_| partition >= self.known) {
+            if self.known > 0 {
+                self.fetcher.learn()?;
+            }
+            self.known = life.transactor.partitions_of(&self.shared.names.outcomes)?.unwrap_or(0);
         }
         Ok(())
     }
@@ -339,4 +362,16 @@ impl Actor {
             },
         })
     }
+}
+
+/// A producer under a name that nobody else has.
+fn transactor(shared: &Shared) -> Result<Transactor, Error> {
+    let id = shared.names.worker(&uuid::Uuid::new_v4().as_simple().to_string());
+    let ears = shared.settings.ears().raising(shared.workers.held_up());
+    Transactor::open_with(shared, &id, ears)
+}
+
+/// What a thread has come to.
+fn joined<T>(thread: std::thread::ScopedJoinHandle<'_, Result<T, Error>>) -> Result<T, Error> {
+    thread.join().unwrap_or_else(|_| Err(Error::OutOfTurn("a thread that connects to Kafka has panicked".to_owned())))
 }

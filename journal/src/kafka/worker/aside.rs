@@ -4,7 +4,7 @@
 
 use super::owned::Owned;
 use crate::kafka::Shared;
-use crate::kafka::clients::{ANSWER, Raw, Reader, Sees, partitions_of, place};
+use crate::kafka::clients::{ANSWER, Raw, Reader, partitions_of, place, warm_up};
 use crate::kafka::errors::failed;
 use crate::kafka::wire::{Mark, decode_event};
 use crate::{Error, Lease, boottime};
@@ -16,6 +16,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
+
+/// What failed is looked at a second time after this.
+const AGAIN: Duration = Duration::from_millis(300);
+
+/// A client that was not needed for so long is let go.
+const KEPT: Duration = Duration::from_secs(3);
 
 /// What is to be looked up.
 enum Question {
@@ -48,11 +54,13 @@ impl Aside {
         let (ask, questions) = channel();
         let (answer, answers) = channel();
         let work = move || {
-            let mut desk = Desk { shared, committed: None, everything: None };
+            let mut desk = Desk { shared, committed: None, known: 0, used: Instant::now() };
+            desk.prepare();
             while let Ok(question) = questions.recv() {
                 if answer.send(desk.answer(question)).is_err() {
                     return;
                 }
+                desk.put_away();
             }
         };
         let thread = std::thread::Builder::new().name("kafka-aside".to_owned()).spawn(work);
@@ -79,15 +87,42 @@ impl Aside {
 
 struct Desk {
     shared: Arc<Shared>,
+    /// For what is gained; let go when nothing was for a while.
     committed: Option<Reader>,
-    everything: Option<Reader>,
+    /// So many partitions of `outcomes` are known to the readers.
+    known: i32,
+    /// When something was gained last.
+    used: Instant,
 }
 
 impl Desk {
+    /// Connects in advance; what fails fails again where it matters.
+    fn prepare(&mut self) {
+        let shared = self.shared.clone();
+        if let Ok((committed, everything)) = self.readers() {
+            warm_up(committed, &shared.names.outcomes);
+            drop(marks(everything, &shared.names.outbox, &[0], ANSWER));
+        }
+    }
+
+    /// At rest a connection costs more than making it anew.
+    fn put_away(&mut self) {
+        if self.used.elapsed() > KEPT {
+            (self.committed, self.known) = (None, 0);
+            self.shared.put_away_desk(KEPT);
+        }
+    }
+
     fn answer(&mut self, question: Question) -> Answer {
         match question {
             Question::Partition { partition, tenure } => {
-                Answer::Partition { tenure, partition, found: self.look_into(partition, tenure).map(Box::new) }
+                self.used = Instant::now();
+                let found = self.look_into(partition, tenure).map(Box::new);
+                if found.is_err() {
+                    // It is asked again at once.
+                    std::thread::sleep(AGAIN);
+                }
+                Answer::Partition { tenure, partition, found }
             }
             Question::All => Answer::All(self.look_at_all()),
         }
@@ -97,18 +132,14 @@ impl Desk {
         if self.committed.is_none() {
             self.committed = Some(self.shared.looker()?);
         }
-        if self.everything.is_none() {
-            self.everything = Some(self.shared.reader(Sees::Everything)?);
-        }
-        match (&self.committed, &self.everything) {
-            (Some(committed), Some(everything)) => Ok((committed, everything)),
-            _ => Err(Error::Unsuitable { why: "no reader".to_owned() }),
-        }
+        let committed = self.committed.as_ref().ok_or_else(|| Error::Unsuitable { why: "no reader".to_owned() })?;
+        Ok((committed, self.shared.prober()?))
     }
 
     /// Reads where the rows of a partition stand.
     fn look_into(&mut self, partition: i32, tenure: u64) -> Result<Owned, Error> {
         let shared = self.shared.clone();
+        self.learn_of(partition)?;
         let (committed, everything) = self.readers()?;
         let during = "taking over a partition";
         // Stable: it waits until the transactions have ended that hold offsets of the partition. After it, nobody else commits here any more.
@@ -139,15 +170,39 @@ impl Desk {
         Ok(owned)
     }
 
+    /// The readers learn that there are more partitions, if this is a new one.
+    fn learn_of(&mut self, partition: i32) -> Result<(), Error> {
+        if partition >= self.known {
+            let topic = self.shared.names.outcomes.clone();
+            let (committed, everything) = self.readers()?;
+            partitions_of(committed, &topic)?;
+            self.known = partitions_of(everything, &topic)?.unwrap_or(0);
+        }
+        Ok(())
+    }
+
     fn look_at_all(&mut self) -> Result<(i32, Marks), Error> {
         let shared = self.shared.clone();
-        let (_, everything) = self.readers()?;
+        let everything = shared.prober()?;
         let topic = &shared.names.outbox;
-        let count = partitions_of(everything, topic)?.ok_or_else(|| Error::TopicGone { topic: topic.clone() })?;
+        for other in [&shared.names.outcomes, &shared.names.control] {
+            count_of(everything, other)?;
+        }
+        let count = count_of(everything, topic)?;
         let all: Vec<i32> = (0..count).collect();
         let found = marks(everything, topic, &all, ANSWER).map_err(|error| failed("looking at the others", error))?;
+        shared.settings.heard().reached();
         Ok((count, found))
     }
+}
+
+/// The partitions of a topic that must be there. It is gone only if that is so a second time: a broker that has just started may not know it yet.
+fn count_of(reader: &Reader, topic: &str) -> Result<i32, Error> {
+    if let Some(count) = partitions_of(reader, topic)? {
+        return Ok(count);
+    }
+    std::thread::sleep(AGAIN);
+    partitions_of(reader, topic)?.ok_or_else(|| Error::TopicGone { topic: topic.to_owned() })
 }
 
 fn marks(reader: &Reader, topic: &str, partitions: &[i32], wait: Duration) -> Result<Marks, KafkaError> {

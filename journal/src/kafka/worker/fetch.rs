@@ -1,7 +1,7 @@
 //! What a worker reads from `outbox` and `control`: new messages as they come, waiting ones again by their offsets, and what people decide.
 
 use crate::kafka::Shared;
-use crate::kafka::clients::{ANSWER, Raw, Reader, Sees, place};
+use crate::kafka::clients::{ANSWER, Raw, Reader, Sees, partitions_of, place, warm_up};
 use crate::kafka::control::Control;
 use crate::kafka::errors::failed;
 use crate::kafka::wire::{Listed, Unreadable, decode_control, decode_listed};
@@ -41,7 +41,8 @@ pub(super) enum New {
 pub(super) struct Fetcher {
     shared: Arc<Shared>,
     reader: Reader,
-    again: Reader,
+    /// For waiting rows; made when there is one first.
+    again: Option<Reader>,
     /// By partition: the offset behind the last record that was read, and what is ready.
     partitions: BTreeMap<i32, Ahead>,
 }
@@ -55,17 +56,22 @@ struct Ahead {
 impl Fetcher {
     /// Reads nothing yet.
     pub(super) fn new(shared: Arc<Shared>) -> Result<Self, Error> {
-        Ok(Self {
-            reader: shared.reader(Sees::Committed)?,
-            again: shared.looker()?,
-            shared,
-            partitions: BTreeMap::new(),
-        })
+        let reader = shared.reader(Sees::Committed)?;
+        warm_up(&reader, &shared.names.outbox);
+        Ok(Self { reader, again: None, shared, partitions: BTreeMap::new() })
+    }
+
+    /// The readers learn that there are more partitions.
+    pub(super) fn learn(&self) -> Result<(), Error> {
+        for reader in std::iter::once(&self.reader).chain(&self.again) {
+            partitions_of(reader, &self.shared.names.outbox)?;
+        }
+        Ok(())
     }
 
     /// Reads a partition from an offset on.
     pub(super) fn begin(&mut self, partition: i32, from: i64) -> Result<(), Error> {
-        let list = self.list(partition, from)?;
+        let list = outbox(&self.shared, partition, from)?;
         self.reader.incremental_assign(&list).map_err(|error| failed("reading the outbox", error))?;
         self.partitions.insert(partition, Ahead { next: from, ready: VecDeque::new() });
         Ok(())
@@ -74,17 +80,10 @@ impl Fetcher {
     /// Reads a partition no more.
     pub(super) fn end(&mut self, partition: i32) {
         if self.partitions.remove(&partition).is_some()
-            && let Ok(list) = self.list(partition, 0)
+            && let Ok(list) = outbox(&self.shared, partition, 0)
         {
             let _ = self.reader.incremental_unassign(&list);
         }
-    }
-
-    fn list(&self, partition: i32, from: i64) -> Result<TopicPartitionList, Error> {
-        let mut list = TopicPartitionList::new();
-        list.add_partition_offset(&self.shared.names.outbox, partition, Offset::Offset(from))
-            .map_err(|error| failed("reading the outbox", error))?;
-        Ok(list)
     }
 
     /// Makes at least `wanted` messages ready, if `control` says that there are as many; waits a moment for them.
@@ -160,6 +159,11 @@ impl Fetcher {
     /// Reads messages again, by partition and offset in ascending order. Those that lie far apart may be left out: they are for another time.
     pub(super) fn again(&mut self, wanted: &BTreeMap<i32, Vec<i64>>) -> Result<HashMap<(i32, i64), New>, Error> {
         let begun = Instant::now();
+        let again = match self.again.take() {
+            Some(again) => again,
+            None => self.shared.looker()?,
+        };
+        let again = self.again.insert(again);
         let mut found = HashMap::new();
         let mut jumps = 0;
         for (partition, offsets) in wanted {
@@ -171,12 +175,12 @@ impl Fetcher {
                         break;
                     }
                     jumps += 1;
-                    let list = self.list(*partition, *offset)?;
-                    self.again.assign(&list).map_err(|error| failed("reading the outbox again", error))?;
+                    let list = outbox(&self.shared, *partition, *offset)?;
+                    again.assign(&list).map_err(|error| failed("reading the outbox again", error))?;
                 }
                 let deadline = Instant::now() + ANSWER;
                 loop {
-                    let Some(polled) = self.again.poll(Duration::from_millis(100)) else {
+                    let Some(polled) = again.poll(Duration::from_millis(100)) else {
                         if Instant::now() > deadline {
                             return Err(failed(
                                 "reading the outbox again",
@@ -199,10 +203,18 @@ impl Fetcher {
                 }
             }
         }
-        let _ = self.again.unassign();
+        let _ = again.unassign();
         tracing::debug!(records = found.len(), jumps, took = ?begun.elapsed(), "read again");
         Ok(found)
     }
+}
+
+/// A partition of `outbox` from an offset on.
+fn outbox(shared: &Shared, partition: i32, from: i64) -> Result<TopicPartitionList, Error> {
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset(&shared.names.outbox, partition, Offset::Offset(from))
+        .map_err(|error| failed("reading the outbox", error))?;
+    Ok(list)
 }
 
 /// The message of a poll; none at the end of a partition.
@@ -288,6 +300,12 @@ impl Follower {
     pub(super) fn catch_up(&mut self, patience: Duration) -> Result<(), Error> {
         let watermarks = self.reader.fetch_watermarks(&self.shared.names.control, 0, ANSWER);
         let (_, stable) = watermarks.map_err(|error| failed("reading control", error))?;
+        self.catch_up_to(stable, patience)
+    }
+
+    /// Takes in everything below an offset that somebody else has asked for: the follower's own question would wait, on its connection, behind its
+    /// request for new records.
+    pub(super) fn catch_up_to(&mut self, stable: i64, patience: Duration) -> Result<(), Error> {
         if stable == 0 {
             return Ok(());
         }

@@ -14,13 +14,17 @@ impl Actor {
         if self.life.is_none() || self.doomed.is_some() {
             return;
         }
+        let postponed = self.postponed.clone();
         let form = self.household();
         if form.is_empty() {
             return;
         }
         match self.write(&form) {
             Ok(()) => self.broken.clear(),
-            Err(failed) => self.failed(failed),
+            Err(failed) => {
+                self.postponed = postponed;
+                self.failed(failed);
+            }
         }
     }
 

@@ -5,7 +5,7 @@
 
 use crate::Error;
 use crate::kafka::Shared;
-use crate::kafka::clients::Ears;
+use crate::kafka::clients::{ANSWER, Ears};
 use crate::kafka::errors::{failed, failed_on, is_denied};
 use rdkafka::client::{ClientContext, OAuthToken};
 use rdkafka::config::RDKafkaLogLevel;
@@ -98,7 +98,7 @@ impl Member {
             .set("isolation.level", "read_committed")
             .set("queued.max.messages.kbytes", "1024")
             .set("topic.metadata.refresh.interval.ms", "5000")
-            .set("reconnect.backoff.ms", "50")
+            .set("reconnect.backoff.ms", "20")
             .set("reconnect.backoff.max.ms", "1000");
         if shared.workers.classic.load(Ordering::Relaxed) {
             config.set("partition.assignment.strategy", "cooperative-sticky").set("session.timeout.ms", "45000");
@@ -163,6 +163,12 @@ impl Member {
         self.owed.borrow_mut().retain(|partition| !partitions.contains(partition));
         let list = self.list(partitions);
         self.consumer.incremental_unassign(&list).map_err(|error| failed("giving partitions back", error))
+    }
+
+    /// Up to where `control` is committed. Asked here, where no request for new records is under way that the answer would wait for.
+    pub(super) fn end_of_control(&self, shared: &Shared) -> Result<i64, Error> {
+        let watermarks = self.consumer.fetch_watermarks(&shared.names.control, 0, ANSWER);
+        watermarks.map(|(_, stable)| stable).map_err(|error| failed("reading control", error))
     }
 
     /// Who this member is now, for the offsets of a transaction. Only together with the set of partitions that is owned now, never later.

@@ -20,7 +20,6 @@ mod taking;
 mod writing;
 
 use super::Shared;
-use super::contact::Abilities;
 use crate::{Claimed, Error, Queued, Share, Tick, Worker, WorkerOptions};
 use campaign::Counts;
 use jiff::Timestamp;
@@ -53,11 +52,6 @@ impl Workers {
     /// See [`Workers::held_up`].
     pub(super) fn held_up(&self) -> Arc<AtomicBool> {
         self.held_up.clone()
-    }
-
-    /// Chooses the protocol by what the brokers said.
-    pub(super) fn join_by(&self, abilities: Abilities) {
-        self.classic.store(!abilities.consumer_protocol, Ordering::Relaxed);
     }
 
     /// Ends all workers as by SIGKILL: nothing is settled or said any more. Returns when they are gone.

@@ -75,6 +75,7 @@ pub(super) struct Undo {
     row: u64,
     before: Option<Open>,
     totals: [u64; 6],
+    claimed_to: i64,
     was_found: bool,
 }
 
@@ -127,6 +128,7 @@ impl Owned {
             row,
             before: self.rows.get(&row).cloned(),
             totals: self.totals,
+            claimed_to: self.claimed_to,
             was_found: self.found.contains(&row),
         };
         self.outcomes_end = self.outcomes_end.max(offset + 1);
@@ -158,8 +160,8 @@ impl Owned {
         undo
     }
 
-    /// Takes back what [`Owned::apply`] did; the latest first.
-    pub(super) fn undo(&mut self, undo: Undo) {
+    /// Takes back what [`Owned::apply`] did; the latest first. A row that waits does so again, handed out or not; which one is returned.
+    pub(super) fn undo(&mut self, undo: Undo) -> u64 {
         self.remove(undo.row);
         if let Some(open) = undo.before {
             self.insert(undo.row, open);
@@ -168,6 +170,9 @@ impl Owned {
             self.found.insert(undo.row);
         }
         self.totals = undo.totals;
+        // Or the next commit would pass over a row that nobody has claimed.
+        self.claimed_to = undo.claimed_to;
+        undo.row
     }
 
     /// Takes a row out; into which total it counted.
@@ -393,6 +398,17 @@ mod tests {
     fn account(owned: &Owned) -> ([u64; 6], [u64; 2], u64, i64) {
         let mark = owned.mark(at(0));
         (mark.n, mark.c, mark.q, mark.tail)
+    }
+
+    #[test]
+    fn what_is_taken_back_does_not_move_the_offset() {
+        let mut owned = owned();
+        owned.apply(10, &event(2, 1, claimed()));
+        let before = owned.claimed_to;
+        let undo = owned.apply(12, &event(9, 1, claimed()));
+        assert!(owned.claimed_to > before);
+        owned.undo(undo);
+        assert_eq!(owned.claimed_to, before, "row 9 is still to be claimed by somebody");
     }
 
     #[test]

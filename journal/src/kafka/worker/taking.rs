@@ -26,7 +26,7 @@ impl Actor {
     /// Hands out at most `max` rows that may be claimed at `now`.
     pub(super) fn take(&mut self, max: usize, now: Timestamp) -> Result<Vec<Queued>, Error> {
         self.turn(Duration::ZERO).inspect_err(|error| self.note_now(error))?;
-        self.follower.catch_up(PATIENCE)?;
+        self.catch_up()?;
         self.housekeep();
         self.fetcher.fill(max, &self.follower.control, !self.has_claims()).inspect_err(|error| self.note_now(error))?;
         if max == 0 || self.follower.paused().is_some() {
@@ -41,9 +41,17 @@ impl Actor {
         Ok(taken)
     }
 
-    fn note_now(&self, error: &Error) {
+    /// What stands in `control` by now counts for what is handed out.
+    fn catch_up(&mut self) -> Result<(), Error> {
+        match &self.life {
+            Some(life) => self.follower.catch_up_to(life.member.end_of_control(&self.shared)?, PATIENCE),
+            None => self.follower.catch_up(PATIENCE),
+        }
+    }
+
+    fn note_now(&mut self, error: &Error) {
         if matches!(error, Error::TopicGone { .. }) {
-            self.close_leases();
+            self.note(error);
         }
     }
 

@@ -189,6 +189,7 @@ impl Actor {
         match written {
             Ok(_) => {
                 self.shared.workers.held_up.store(false, Ordering::Release);
+                self.shared.settings.heard().reached();
                 self.take_in(form, &places, &marks, began);
                 Ok(())
             }
@@ -205,7 +206,10 @@ impl Actor {
                 }
                 for (partition, undo) in undo.into_iter().rev() {
                     if let Some(owned) = self.owned.get_mut(&partition) {
-                        owned.undo(undo);
+                        let row = owned.undo(undo);
+                        if self.hand.contains_key(&row) {
+                            owned.hand_out(row);
+                        }
                     }
                 }
                 Err(failed)
