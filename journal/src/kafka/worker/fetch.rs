@@ -25,9 +25,6 @@ const SOON: Duration = Duration::from_millis(200);
 const LONG: Duration = Duration::from_secs(4);
 /// So many records are read over rather than jumped over.
 const NEAR: i64 = 2_000;
-/// Jumps in one look at most: each costs a round trip.
-const JUMPS: usize = 30;
-
 /// A record of `outbox` at its offset.
 #[derive(Debug)]
 pub(super) enum New {
@@ -156,56 +153,81 @@ impl Fetcher {
             .is_some_and(|ahead| ahead.ready.is_empty() && ahead.next >= control.end_of(partition))
     }
 
-    /// Reads messages again, by partition and offset in ascending order. Those that lie far apart may be left out: they are for another time.
+    /// Reads messages again, by partition and offset in ascending order. Of each partition those that lie near together: others are left out, for another
+    /// time.
+    ///
+    /// One assignment a call, and a new reader after each failure: librdkafka 2.12 aborts the process when assignments follow each other too quickly
+    /// while a broker is away (its issue 5573).
     pub(super) fn again(&mut self, wanted: &BTreeMap<i32, Vec<i64>>) -> Result<HashMap<(i32, i64), New>, Error> {
+        let during = "reading the outbox again";
         let begun = Instant::now();
         let again = match self.again.take() {
             Some(again) => again,
             None => self.shared.looker()?,
         };
-        let again = self.again.insert(again);
-        let mut found = HashMap::new();
-        let mut jumps = 0;
+        let mut left: BTreeMap<i32, VecDeque<i64>> = BTreeMap::new();
+        let mut list = TopicPartitionList::new();
         for (partition, offsets) in wanted {
-            let mut next: Option<i64> = None;
-            for offset in offsets {
-                let near = next.is_some_and(|next| next <= *offset && *offset - next < NEAR);
-                if !near {
-                    if jumps == JUMPS {
-                        break;
-                    }
-                    jumps += 1;
-                    let list = outbox(&self.shared, *partition, *offset)?;
-                    again.assign(&list).map_err(|error| failed("reading the outbox again", error))?;
+            let Some(first) = offsets.first() else { continue };
+            list.add_partition_offset(&self.shared.names.outbox, *partition, Offset::Offset(*first))
+                .map_err(|error| failed(during, error))?;
+            left.insert(*partition, first_run(offsets));
+        }
+        again.assign(&list).map_err(|error| failed(during, error))?;
+        let mut found = HashMap::new();
+        while !left.is_empty() {
+            match again.poll(Duration::from_millis(100)) {
+                None if begun.elapsed() > ANSWER => {
+                    let late = KafkaError::MessageConsumption(RDKafkaErrorCode::OperationTimedOut);
+                    return Err(failed(during, late));
                 }
-                let deadline = Instant::now() + ANSWER;
-                loop {
-                    let Some(polled) = again.poll(Duration::from_millis(100)) else {
-                        if Instant::now() > deadline {
-                            return Err(failed(
-                                "reading the outbox again",
-                                KafkaError::MessageConsumption(RDKafkaErrorCode::OperationTimedOut),
-                            ));
-                        }
-                        continue;
-                    };
-                    let Some(message) = heed(polled, &self.shared.names.outbox)? else { break };
-                    if message.partition() != *partition || message.offset() < *offset {
-                        continue;
-                    }
-                    next = Some(message.offset() + 1);
-                    if message.offset() == *offset
-                        && let Some(new) = listed(&message, &self.shared.uid)
-                    {
-                        found.insert((*partition, *offset), new);
-                    }
-                    break;
+                None => {}
+                Some(Err(KafkaError::PartitionEOF(partition))) => drop(left.remove(&partition)),
+                Some(Ok(message)) => note_again(&message, &self.shared.uid, &mut left, &mut found),
+                Some(Err(error)) => {
+                    let text = error.clone();
+                    heed(Err(error), &self.shared.names.outbox)?;
+                    return Err(failed(during, text));
                 }
             }
         }
         let _ = again.unassign();
-        tracing::debug!(records = found.len(), jumps, took = ?begun.elapsed(), "read again");
+        self.again = Some(again);
+        tracing::debug!(records = found.len(), took = ?begun.elapsed(), "read again");
         Ok(found)
+    }
+}
+
+/// The first offsets of ascending ones, as long as it is quicker to read on than to begin anew.
+fn first_run(offsets: &[i64]) -> VecDeque<i64> {
+    let mut run: VecDeque<i64> = VecDeque::new();
+    for offset in offsets {
+        if run.back().is_some_and(|last| *offset - last >= NEAR) {
+            break;
+        }
+        run.push_back(*offset);
+    }
+    run
+}
+
+/// Takes a message that was read again, if it is wanted.
+fn note_again(
+    message: &BorrowedMessage<'_>,
+    uid: &str,
+    left: &mut BTreeMap<i32, VecDeque<i64>>,
+    found: &mut HashMap<(i32, i64), New>,
+) {
+    let (partition, offset) = (message.partition(), message.offset());
+    let Some(offsets) = left.get_mut(&partition) else { return };
+    while offsets.front().is_some_and(|wanted| *wanted <= offset) {
+        if offsets.pop_front() == Some(offset)
+            && let Some(new) = listed(message, uid)
+        {
+            found.insert((partition, offset), new);
+        }
+    }
+    if offsets.is_empty() {
+        left.remove(&partition);
     }
 }
 
@@ -341,5 +363,16 @@ impl Follower {
     /// Why sending is paused, if it is.
     pub(super) fn paused(&self) -> Option<&Paused> {
         self.control.paused.as_ref()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lies_far_apart_is_read_another_time() {
+        assert_eq!(first_run(&[5, 6, 2_000, 3_999, 6_000]), [5, 6, 2_000, 3_999]);
+        assert!(first_run(&[]).is_empty());
     }
 }
