@@ -101,7 +101,7 @@ impl Desk {
         let shared = self.shared.clone();
         if let Ok((committed, everything)) = self.readers() {
             warm_up(committed, &shared.names.outcomes);
-            drop(marks(everything, &shared.names.outbox, &[0], ANSWER));
+            drop(marks(everything, &shared.names.outbox, &[0], (ANSWER, "connecting")));
         }
     }
 
@@ -144,8 +144,7 @@ impl Desk {
         let during = "taking over a partition";
         // Stable: it waits until the transactions have ended that hold offsets of the partition. After it, nobody else commits here any more.
         let wait = shared.timing.transaction + ANSWER;
-        let mut stable =
-            marks(committed, &shared.names.outbox, &[partition], wait).map_err(|error| failed(during, error))?;
+        let mut stable = marks(committed, &shared.names.outbox, &[partition], (wait, during))?;
         let (offset, mark) = stable.remove(&partition).unzip();
         let read_at = boottime();
         let (low, high) = everything
@@ -190,7 +189,7 @@ impl Desk {
         }
         let count = count_of(everything, topic)?;
         let all: Vec<i32> = (0..count).collect();
-        let found = marks(everything, topic, &all, ANSWER).map_err(|error| failed("looking at the others", error))?;
+        let found = marks(everything, topic, &all, (ANSWER, "looking at the others"))?;
         shared.settings.heard().reached();
         Ok((count, found))
     }
@@ -205,17 +204,33 @@ fn count_of(reader: &Reader, topic: &str) -> Result<i32, Error> {
     partitions_of(reader, topic)?.ok_or_else(|| Error::TopicGone { topic: topic.to_owned() })
 }
 
-fn marks(reader: &Reader, topic: &str, partitions: &[i32], wait: Duration) -> Result<Marks, KafkaError> {
+/// The marks of partitions, within a time.
+fn marks(
+    reader: &Reader,
+    topic: &str,
+    partitions: &[i32],
+    (wait, during): (Duration, &'static str),
+) -> Result<Marks, Error> {
     let mut list = TopicPartitionList::new();
     for partition in partitions {
         list.add_partition(topic, *partition);
     }
-    let found = reader.committed_offsets(list, wait)?;
+    let found = reader.committed_offsets(list, wait).map_err(|error| failed(during, error))?;
     let mut marks = BTreeMap::new();
     for element in found.elements() {
-        element.error()?;
-        if let (Offset::Offset(offset), Some(mark)) = (element.offset(), Mark::decode(element.metadata())) {
-            marks.insert(element.partition(), (offset, mark));
+        element.error().map_err(|error| failed(during, error))?;
+        let Offset::Offset(offset) = element.offset() else { continue };
+        match Mark::decode(element.metadata()) {
+            Some(mark) => drop(marks.insert(element.partition(), (offset, mark))),
+            // To take it for a missing one would be to send again what a newer version has sent.
+            None => {
+                return Err(Error::Unsuitable {
+                    why: format!(
+                        "the committed offset of {topic}[{}] was not written by this version of the program; upgrade it",
+                        element.partition()
+                    ),
+                });
+            }
         }
     }
     Ok(marks)

@@ -3,12 +3,15 @@
 use super::actor::{Actor, Broken};
 use super::fetch::New;
 use super::form::Hand;
+use crate::kafka::clients::ANSWER;
+use crate::kafka::errors::failed;
 use crate::kafka::wire::Counted;
 use crate::{Error, Queued};
 use campaign::Message;
 use jiff::Timestamp;
+use rdkafka::consumer::Consumer;
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// With so many rows waiting, no new ones are taken.
 const MOST_WAITING: u64 = 500_000;
@@ -44,7 +47,18 @@ impl Actor {
     /// What stands in `control` by now counts for what is handed out.
     fn catch_up(&mut self) -> Result<(), Error> {
         match &self.life {
-            Some(life) => self.follower.catch_up_to(life.member.end_of_control(&self.shared)?, PATIENCE),
+            Some(life) => {
+                // What was committed just now may still be hidden: its marks are written after the answer.
+                let begun = Instant::now();
+                let written = self.shared.prober()?.fetch_watermarks(&self.shared.names.control, 0, ANSWER);
+                let (_, end) = written.map_err(|error| failed("reading control", error))?;
+                let mut stable = life.member.end_of_control(&self.shared)?;
+                while stable < end && begun.elapsed() < PATIENCE {
+                    std::thread::sleep(Duration::from_millis(2));
+                    stable = life.member.end_of_control(&self.shared)?;
+                }
+                self.follower.catch_up_to(stable, PATIENCE)
+            }
             None => self.follower.catch_up(PATIENCE),
         }
     }
