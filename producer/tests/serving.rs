@@ -114,7 +114,9 @@ async fn a_producer_that_was_stopped_goes_on_where_it_was_without_another_prefli
     let first = service(0, 1);
     journal.pin(opened(&folder).await.pin(Destination::Backends, 1)).await.expect("pinned");
     first.stop.cancel();
-    assert_eq!(publish(&journal, &folder, &first).await.expect("stopped"), Checkpoint::default());
+    // A chunk may have been on its way.
+    let stopped = publish(&journal, &folder, &first).await.expect("stopped");
+    assert!(!stopped.done && stopped.tally.total() < 9_000, "{stopped:?}");
     drop(journal);
     let journal = Embedded::open(&state).expect("the journal");
     let last = publish(&journal, &folder, &service(0, 1)).await.expect("published");
