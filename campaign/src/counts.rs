@@ -37,14 +37,12 @@ impl Counts {
     /// Whether both sums of the account hold.
     pub fn balances(&self) -> bool {
         self.total == self.invalid + self.duplicate + self.suppressed + self.published
-            && self.published
-                == self.pending
-                    + self.delivered
-                    + self.rejected
-                    + self.refused
-                    + self.deferred
-                    + self.dead
-                    + self.unknown
+            && self.published == self.pending + self.with_outcome()
+    }
+
+    /// Published, and not pending.
+    pub fn with_outcome(&self) -> u64 {
+        self.delivered + self.rejected + self.refused + self.deferred + self.dead + self.unknown
     }
 
     /// Messages that a worker may still have to do something about.

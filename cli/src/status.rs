@@ -4,7 +4,7 @@ use crate::args::{Output, Status};
 use crate::output::Stream;
 use crate::progress::left;
 use crate::state::{self, with_journal};
-use crate::summary::listed;
+use crate::summary::{listed, not_delivered};
 use campaign::Counts;
 use journal::{Journal, Paused};
 use program::{Failure, Signals, exit};
@@ -143,7 +143,7 @@ impl Seen {
         let mut lines = vec![format!("{name}: {}", self.state())];
         let skipped = [("invalid", counts.invalid), ("duplicate", counts.duplicate), ("suppressed", counts.suppressed)];
         lines.push(format!("{} rows: {} mails{}", counts.total, counts.published, listed(&skipped)));
-        lines.push(format!("{} delivered{}", counts.delivered, listed(&others(counts))));
+        lines.push(format!("{} delivered{}", counts.delivered, listed(&not_delivered(counts))));
         if self.backlog > 0 {
             lines.push(format!("{} to go, {}", self.backlog, self.pace()));
         }
@@ -161,7 +161,7 @@ impl Seen {
             "{done}/{}  {} delivered{}{pace}  {}",
             counts.published,
             counts.delivered,
-            listed(&others(counts)),
+            listed(&not_delivered(counts)),
             self.state()
         )
     }
@@ -172,17 +172,6 @@ impl Seen {
             .filter(|seconds| *seconds > 0)
             .map_or(rate.clone(), |seconds| format!("{rate}, {} left", left(seconds as f64)))
     }
-}
-
-fn others(counts: &Counts) -> [(&'static str, u64); 6] {
-    [
-        ("rejected", counts.rejected),
-        ("refused", counts.refused),
-        ("deferred", counts.deferred),
-        ("dead", counts.dead),
-        ("unknown", counts.unknown),
-        ("pending", counts.pending),
-    ]
 }
 
 #[cfg(test)]

@@ -36,18 +36,7 @@ impl Summary {
             counts.published,
             listed(&[("invalid", counts.invalid), ("duplicate", counts.duplicate), ("suppressed", counts.suppressed)])
         )];
-        lines.push(format!(
-            "{} delivered{}",
-            counts.delivered,
-            listed(&[
-                ("rejected", counts.rejected),
-                ("refused", counts.refused),
-                ("deferred", counts.deferred),
-                ("dead", counts.dead),
-                ("unknown", counts.unknown),
-                ("pending", counts.pending),
-            ])
-        ));
+        lines.push(format!("{} delivered{}", counts.delivered, listed(&not_delivered(counts))));
         lines.push(format!("{:.1} s, {:.0} mails/s", self.elapsed_seconds, self.mails_per_second));
         lines.join("\n")
     }
@@ -55,6 +44,18 @@ impl Summary {
 
 fn rounded(value: f64) -> f64 {
     (value * 1000.0).round() / 1000.0
+}
+
+/// What became of the mails that were not delivered, by name.
+pub(crate) fn not_delivered(counts: &Counts) -> [(&'static str, u64); 6] {
+    [
+        ("rejected", counts.rejected),
+        ("refused", counts.refused),
+        ("deferred", counts.deferred),
+        ("dead", counts.dead),
+        ("unknown", counts.unknown),
+        ("pending", counts.pending),
+    ]
 }
 
 /// `, 3 invalid, 1 duplicate`: those that are not zero.

@@ -11,23 +11,21 @@ use tokio::sync::Notify;
 ///
 /// A run's gate closes step by step when the run stops, and never opens again; for a while it may be held, so that nothing is begun. The gate of one
 /// mail ([`Gate::with`]) obeys the mail's lease besides. Whoever writes bytes asks it, and asks it again before the byte that counts.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Gate {
     run: Arc<Run>,
-    lease: Option<Lease>,
+    /// The mail's.
+    lease: Lease,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Run {
-    steps: AtomicU8,
+    /// Closed when the run stops.
+    lease: Lease,
     holds: AtomicU8,
-    /// Wakes who waits for a step.
-    changed: Notify,
+    /// Wakes who waits, to look whether the mail's lease has run out.
+    look: Notify,
 }
-
-const BEGIN: u8 = 1;
-const FINISH: u8 = 2;
-const REPLY: u8 = 3;
 
 /// Why nothing is begun for a while.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,40 +42,38 @@ pub(crate) enum Hold {
 impl Gate {
     /// A gate that is open.
     pub fn open() -> Self {
-        Self::default()
+        let run = Run { lease: Lease::forever(), holds: AtomicU8::new(0), look: Notify::new() };
+        Self { run: Arc::new(run), lease: Lease::forever() }
     }
 
     /// This gate for one mail, which obeys its lease besides.
     #[must_use]
     pub fn with(&self, lease: &Lease) -> Self {
-        Self { run: Arc::clone(&self.run), lease: Some(lease.clone()) }
+        Self { run: Arc::clone(&self.run), lease: lease.clone() }
     }
 
     /// Whether the first byte of a mail may be written.
     pub fn may_begin(&self) -> bool {
-        let run = self.steps() < BEGIN && !self.is_held();
-        run && self.lease.as_ref().is_none_or(Lease::may_begin)
+        !self.is_held() && self.run.lease.may_begin() && self.lease.may_begin()
     }
 
     /// Whether the byte may be written that makes a mail deliverable: the final dot, the end of a request's body.
     pub fn may_finish(&self) -> bool {
-        self.steps() < FINISH && self.lease.as_ref().is_none_or(Lease::may_finish)
+        self.run.lease.may_finish() && self.lease.may_finish()
     }
 
     /// Resolves when [`Gate::may_finish`] turns false: what has not got that far is cut off, and was not delivered. That a lease ran out by the clock is
     /// seen when somebody looks ([`Gate::look_again`]).
     pub async fn finish_closed(&self) {
         loop {
-            let changed = self.run.changed.notified();
+            let look = self.run.look.notified();
             if !self.may_finish() {
                 return;
             }
-            match &self.lease {
-                None => changed.await,
-                Some(lease) => tokio::select! {
-                    () = changed => {}
-                    () = lease.finish_closed() => return,
-                },
+            tokio::select! {
+                () = look => {}
+                () = self.run.lease.finish_closed() => return,
+                () = self.lease.finish_closed() => return,
             }
         }
     }
@@ -85,39 +81,30 @@ impl Gate {
     /// Resolves when replies are no longer awaited: what waits for one is unknown. A lease that ran out by the clock lets a mail wait on: its end was
     /// written in time.
     pub async fn reply_closed(&self) {
-        loop {
-            let changed = self.run.changed.notified();
-            if self.steps() >= REPLY {
-                return;
-            }
-            match &self.lease {
-                None => changed.await,
-                Some(lease) => tokio::select! {
-                    () = changed => {}
-                    () = lease.reply_closed() => return,
-                },
-            }
+        tokio::select! {
+            () = self.run.lease.reply_closed() => {}
+            () = self.lease.reply_closed() => {}
         }
     }
 
     /// Lets those who wait look whether their lease has run out.
     pub fn look_again(&self) {
-        self.run.changed.notify_waiters();
+        self.run.look.notify_waiters();
     }
 
     /// From now on no mail is begun.
     pub fn close_begin(&self) {
-        self.close(BEGIN);
+        self.run.lease.close_begin();
     }
 
     /// From now on no mail is finished either.
     pub fn close_finish(&self) {
-        self.close(FINISH);
+        self.run.lease.close_finish();
     }
 
     /// From now on no reply is awaited either.
     pub fn close_reply(&self) {
-        self.close(REPLY);
+        self.run.lease.close_reply();
     }
 
     /// Until it is let go, no mail is begun.
@@ -133,15 +120,6 @@ impl Gate {
     /// Whether it is held.
     pub(crate) fn is_held(&self) -> bool {
         self.run.holds.load(Ordering::Acquire) > 0
-    }
-
-    fn close(&self, step: u8) {
-        self.run.steps.fetch_max(step, Ordering::AcqRel);
-        self.run.changed.notify_waiters();
-    }
-
-    fn steps(&self) -> u8 {
-        self.run.steps.load(Ordering::Acquire)
     }
 }
 

@@ -120,20 +120,27 @@ impl Shared {
         self.reader_that_waits(Sees::Committed, LOOKING)
     }
 
-    fn reader_that_waits(&self, sees: Sees, at_end: Duration) -> Result<Reader, Error> {
+    /// What every consumer begins with: it belongs to the group by name, and nothing happens by itself.
+    pub(super) fn consumer(&self) -> rdkafka::ClientConfig {
         let mut config = self.settings.client();
         config
             .set("group.id", &self.names.group)
             .set("enable.auto.commit", "false")
             .set("enable.auto.offset.store", "false")
             .set("auto.offset.reset", "error")
-            .set("enable.partition.eof", "true")
             .set("allow.auto.create.topics", "false")
+            .set("reconnect.backoff.ms", "20")
+            .set("reconnect.backoff.max.ms", "1000");
+        config
+    }
+
+    fn reader_that_waits(&self, sees: Sees, at_end: Duration) -> Result<Reader, Error> {
+        let mut config = self.consumer();
+        config
+            .set("enable.partition.eof", "true")
             .set("queued.max.messages.kbytes", "8192")
             .set("fetch.wait.max.ms", at_end.as_millis().to_string())
             .set("retry.backoff.ms", "10")
-            .set("reconnect.backoff.ms", "20")
-            .set("reconnect.backoff.max.ms", "1000")
             .set("isolation.level", if sees == Sees::Committed { "read_committed" } else { "read_uncommitted" });
         let reader: Reader = self.make("connecting to Kafka", &config)?;
         reader.context().log_in(&reader);

@@ -163,9 +163,7 @@ impl Shared {
             counts.dead += dead;
             counts.unknown += unknown + gone;
         }
-        let settled =
-            counts.delivered + counts.rejected + counts.refused + counts.deferred + counts.dead + counts.unknown;
-        counts.pending = counts.published.checked_sub(settled)?;
+        counts.pending = counts.published.checked_sub(counts.with_outcome())?;
         Some(counts)
     }
 }

@@ -168,13 +168,13 @@ impl Actor {
                         self.note(&error);
                     }
                     self.housekeep();
+                    self.publish();
                 }
                 Err(RecvTimeoutError::Disconnected) => return self.leave(),
             }
             if self.is_to_crash() {
                 return;
             }
-            self.publish();
         }
     }
 
@@ -332,9 +332,7 @@ impl Actor {
                 owned::add(&mark.n, &mut counts);
             }
         }
-        let settled =
-            counts.delivered + counts.rejected + counts.refused + counts.deferred + counts.dead + counts.unknown;
-        counts.pending = counts.published.saturating_sub(settled);
+        counts.pending = counts.published.saturating_sub(counts.with_outcome());
         counts
     }
 
@@ -348,7 +346,7 @@ impl Actor {
                 owned.queued() == 0
                     && owned.found.is_empty()
                     && self.fetcher.is_through(partition, control)
-                    && self.new_in_hand.range((partition, i64::MIN)..=(partition, i64::MAX)).next().is_none()
+                    && self.lowest_in_hand(partition).is_none()
                     && !control.decides(partition, owned.decided_to)
             }
             None => match self.marks.get(&partition) {

@@ -6,6 +6,7 @@ use super::owned::Owned;
 use crate::kafka::Shared;
 use crate::kafka::clients::{ANSWER, Raw, Reader, partitions_of, place, warm_up};
 use crate::kafka::errors::failed;
+use crate::kafka::reading::Topic;
 use crate::kafka::wire::{Mark, decode_event};
 use crate::{Error, Lease, boottime};
 use rdkafka::consumer::Consumer;
@@ -182,26 +183,15 @@ impl Desk {
 
     fn look_at_all(&mut self) -> Result<(i32, Marks), Error> {
         let shared = self.shared.clone();
-        let everything = shared.prober()?;
-        let topic = &shared.names.outbox;
-        for other in [&shared.names.outcomes, &shared.names.control] {
-            count_of(everything, other)?;
+        for other in [Topic::Outcomes, Topic::Control] {
+            shared.count_of(other)?;
         }
-        let count = count_of(everything, topic)?;
+        let count = shared.count_of(Topic::Outbox)?;
         let all: Vec<i32> = (0..count).collect();
-        let found = marks(everything, topic, &all, (ANSWER, "looking at the others"))?;
+        let found = marks(shared.prober()?, &shared.names.outbox, &all, (ANSWER, "looking at the others"))?;
         shared.settings.heard().reached();
         Ok((count, found))
     }
-}
-
-/// The partitions of a topic that must be there. It is gone only if that is so a second time: a broker that has just started may not know it yet.
-fn count_of(reader: &Reader, topic: &str) -> Result<i32, Error> {
-    if let Some(count) = partitions_of(reader, topic)? {
-        return Ok(count);
-    }
-    std::thread::sleep(AGAIN);
-    partitions_of(reader, topic)?.ok_or_else(|| Error::TopicGone { topic: topic.to_owned() })
 }
 
 /// The marks of partitions, within a time.

@@ -1,10 +1,11 @@
 //! What a worker reads from `outbox` and `control`: new messages as they come, waiting ones again by their offsets, and what people decide.
 
 use crate::kafka::Shared;
+use crate::kafka::clerk::controlled;
 use crate::kafka::clients::{ANSWER, Raw, Reader, Sees, partitions_of, place, warm_up};
 use crate::kafka::control::Control;
 use crate::kafka::errors::failed;
-use crate::kafka::wire::{Listed, Unreadable, decode_control, decode_listed};
+use crate::kafka::wire::{Listed, Unreadable, decode_listed};
 use crate::{Error, Paused};
 use campaign::Message;
 use rdkafka::consumer::Consumer;
@@ -25,6 +26,7 @@ const SOON: Duration = Duration::from_millis(200);
 const LONG: Duration = Duration::from_secs(4);
 /// So many records are read over rather than jumped over.
 const NEAR: i64 = 2_000;
+
 /// A record of `outbox` at its offset.
 #[derive(Debug)]
 pub(super) enum New {
@@ -348,9 +350,7 @@ impl Follower {
         let Some(polled) = self.reader.poll(wait) else { return Ok(None) };
         let is_end = matches!(polled, Err(KafkaError::PartitionEOF(_)));
         let Some(message) = heed(polled, &self.shared.names.control)? else { return Ok(is_end.then_some(true)) };
-        let key = message.key().map(String::from_utf8_lossy).unwrap_or_default();
-        let record = Raw::of(&message, &self.shared.uid).and_then(|raw| decode_control(&key, raw.schema, raw.value));
-        match record {
+        match controlled(&message, &self.shared.uid) {
             Ok(record) => self.control.apply(message.offset(), record),
             Err(why) => {
                 tracing::warn!(place = place(&message), %why, "a record is passed over");

@@ -54,7 +54,6 @@ impl Actor {
                 form.touch.insert(*partition);
             }
         }
-        form.events.retain(|(partition, _)| self.owned.contains_key(partition));
         self.add_through(&mut form);
         form
     }
@@ -71,10 +70,8 @@ impl Actor {
                 let decided = self.follower.control.decisions.range(owned.decided_to..).any(|(_, decision)| {
                     decision.rows.get(&owned.partition).is_some_and(|rows| rows.contains(&(*row, open.attempt)))
                 });
-                {
-                    let policy = if decided { OnUnknown::Hold } else { self.options.on_unknown };
-                    orphan(*row, open, policy, self.options.now, now)
-                }
+                let policy = if decided { OnUnknown::Hold } else { self.options.on_unknown };
+                orphan(*row, open, policy, self.options.now, now)
             } else {
                 None
             };
@@ -100,7 +97,7 @@ impl Actor {
             && self.lowest_in_hand(owned.partition).is_none()
     }
 
-    fn lowest_in_hand(&self, partition: i32) -> Option<i64> {
+    pub(super) fn lowest_in_hand(&self, partition: i32) -> Option<i64> {
         self.new_in_hand
             .range((partition, i64::MIN)..)
             .next()

@@ -88,18 +88,11 @@ impl Member {
     /// Joins.
     pub(super) fn join(shared: &Shared) -> Result<Self, Error> {
         let during = "joining the group of workers";
-        let mut config = shared.settings.client();
+        let mut config = shared.consumer();
         config
-            .set("group.id", &shared.names.group)
-            .set("enable.auto.commit", "false")
-            .set("enable.auto.offset.store", "false")
-            .set("auto.offset.reset", "error")
-            .set("allow.auto.create.topics", "false")
             .set("isolation.level", "read_committed")
             .set("queued.max.messages.kbytes", "1024")
-            .set("topic.metadata.refresh.interval.ms", "5000")
-            .set("reconnect.backoff.ms", "20")
-            .set("reconnect.backoff.max.ms", "1000");
+            .set("topic.metadata.refresh.interval.ms", "5000");
         if shared.workers.classic.load(Ordering::Relaxed) {
             config.set("partition.assignment.strategy", "cooperative-sticky").set("session.timeout.ms", "45000");
         } else {
