@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 /// How long reading may come no further, so that a transaction that hangs has been ended by the broker.
 const PATIENCE: Duration = Duration::from_secs(15);
 /// A topic that no broker has shown for so long is gone: each of them learns within moments that one was made.
-const SURELY_GONE: Duration = Duration::from_secs(3);
+pub(super) const SURELY_GONE: Duration = Duration::from_secs(3);
 /// How often the position is asked for while nothing comes.
 const LOOK: Duration = Duration::from_millis(5);
 

@@ -8,9 +8,10 @@ mod polled;
 use super::Shared;
 use super::clients::{ANSWER, Ears, partitions_in};
 use super::errors::{failed, failed_on};
+use super::reading::SURELY_GONE;
 use super::wire::header;
 use crate::Error;
-use polled::Polled;
+use polled::{LATE, Polled};
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerGroupMetadata;
@@ -19,11 +20,16 @@ use rdkafka::message::{DeliveryResult, Header, Message as _, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 use rdkafka::topic_partition_list::TopicPartitionList;
 use std::cell::{Cell, RefCell};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 /// How long a commit without an answer is asked for again.
 const PATIENCE: Duration = Duration::from_mins(1);
+/// The least time that a call gets.
+const SOON: Duration = Duration::from_millis(100);
+/// How long an abort is asked for: the broker aborts by itself what is not ended within the transaction's time.
+const ABORTING: Duration = Duration::from_secs(5);
 
 /// A record to be written.
 #[derive(Debug, Clone)]
@@ -113,6 +119,8 @@ pub(super) struct Transactor {
     /// The topic of the record that failed last.
     failing: RefCell<String>,
     uid: String,
+    /// After so long the broker aborts a transaction: what has not come to its commit by then never will.
+    time: Duration,
     #[cfg(feature = "conformance")]
     before_commit: super::failpoint::Failpoint,
 }
@@ -150,6 +158,7 @@ impl Transactor {
             batch: Cell::new(0),
             failing: RefCell::default(),
             uid: shared.uid.clone(),
+            time: shared.timing.transaction,
             #[cfg(feature = "conformance")]
             before_commit: shared.workers.before_commit.clone(),
         };
@@ -174,6 +183,18 @@ impl Transactor {
         partitions_in(self.producer.client().fetch_metadata(Some(topic), ANSWER), topic)
     }
 
+    /// Whether there is no such topic. A broker that says so may only be behind the others.
+    fn is_gone(&self, topic: &str) -> bool {
+        let begun = Instant::now();
+        while matches!(self.partitions_of(topic), Ok(None)) {
+            if begun.elapsed() > SURELY_GONE {
+                return true;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        false
+    }
+
     /// Writes records as one transaction; their offsets in the order given. `offsets` makes, from those, the offsets of the group that belong to it.
     pub(super) fn write(
         &self,
@@ -192,14 +213,15 @@ impl Transactor {
     ) -> Result<Vec<i64>, Failed> {
         let during = "writing";
         self.producer.begin_transaction().map_err(|error| self.judge(during, error))?;
-        let written = self.deliver(records).and_then(|mut written| {
+        let until = Instant::now() + self.time;
+        let written = self.deliver(records, until).and_then(|mut written| {
             let further = further(&written);
-            written.extend(self.deliver(&further)?);
+            written.extend(self.deliver(&further, until)?);
             Ok(written)
         });
         let written = written.map_err(|error| self.give_up(error))?;
         if let Some((offsets, group)) = offsets(&written) {
-            self.send_offsets(&offsets, &group).map_err(|error| self.give_up(error))?;
+            self.send_offsets(&offsets, group, until)?;
             #[cfg(feature = "conformance")]
             self.before_commit.pass();
         }
@@ -208,7 +230,7 @@ impl Transactor {
     }
 
     /// Sends records and waits until they are on the broker.
-    fn deliver(&self, records: &[Outgoing<'_>]) -> Result<Vec<i64>, KafkaError> {
+    fn deliver(&self, records: &[Outgoing<'_>], until: Instant) -> Result<Vec<i64>, KafkaError> {
         let batch = self.batch.get() + 1;
         self.batch.set(batch);
         for (number, record) in records.iter().enumerate() {
@@ -217,9 +239,12 @@ impl Transactor {
         let mut offsets = vec![-1; records.len()];
         let mut missing = records.len();
         while missing > 0 {
-            // Each record is reported, at the latest when it has timed out.
-            let ((of, number), report) =
-                self.reports.recv().map_err(|_| KafkaError::MessageProduction(RDKafkaErrorCode::Fail))?;
+            // Each record is reported when it has timed out, if the library keeps its word.
+            let left = until.saturating_duration_since(Instant::now()) + LATE;
+            let ((of, number), report) = self
+                .reports
+                .recv_timeout(left)
+                .map_err(|_| KafkaError::MessageProduction(RDKafkaErrorCode::MessageTimedOut))?;
             if let (true, Some(slot)) = (of == batch, offsets.get_mut(number)) {
                 *slot = report.inspect_err(|_| records[number].topic.clone_into(&mut self.failing.borrow_mut()))?;
                 missing -= 1;
@@ -259,16 +284,29 @@ impl Transactor {
         }
     }
 
-    fn send_offsets(&self, offsets: &TopicPartitionList, group: &ConsumerGroupMetadata) -> Result<(), KafkaError> {
-        let begun = Instant::now();
+    fn send_offsets(
+        &self,
+        offsets: &TopicPartitionList,
+        group: ConsumerGroupMetadata,
+        until: Instant,
+    ) -> Result<(), Failed> {
+        let group = Arc::new(group);
         loop {
-            match self.producer.send_offsets_to_transaction(offsets, group, ANSWER) {
-                Err(error) if is_retriable(&error) && begun.elapsed() < PATIENCE => {}
-                done => {
+            let left = until.saturating_duration_since(Instant::now()).max(SOON);
+            match self.producer.send_offsets(offsets, &group, left) {
+                Some(Ok(())) => return Ok(()),
+                Some(Err(error)) if is_retriable(&error) && Instant::now() < until => {
+                    tracing::debug!(%error, "the offsets of a transaction are sent again");
+                }
+                Some(Err(error)) => {
                     if let Some(element) = offsets.elements().first() {
                         element.topic().clone_into(&mut self.failing.borrow_mut());
                     }
-                    return done;
+                    return Err(self.give_up(error));
+                }
+                None => {
+                    let source = "the group's coordinator did not take the offsets in time".into();
+                    return Err(Failed::Dead(Error::Kafka { during: "writing", source }));
                 }
             }
         }
@@ -297,9 +335,11 @@ impl Transactor {
         }
         let begun = Instant::now();
         loop {
-            match self.producer.abort_transaction(ANSWER) {
+            match self.producer.abort_transaction(ABORTING) {
                 Ok(()) => return verdict,
-                Err(error) if is_retriable(&error) && begun.elapsed() < PATIENCE => {}
+                Err(error) if is_retriable(&error) && begun.elapsed() < ABORTING => {
+                    tracing::debug!(%error, "an abort is asked for again");
+                }
                 Err(error) if self.is_fenced(&error) => return Failed::Fenced(failed("aborting", error)),
                 Err(error) => return Failed::Dead(failed("aborting", error)),
             }
@@ -329,13 +369,10 @@ impl Transactor {
             Some(
                 Code::IllegalGeneration | Code::UnknownMemberId | Code::StaleMemberEpoch | Code::RebalanceInProgress,
             ) => Failed::Group,
-            Some(Code::UnknownTopicOrPartition | Code::UnknownTopic) => {
-                Failed::Aborted(Error::TopicGone { topic: self.failing.borrow().clone() })
-            }
-            // Perhaps one that was added: the producer learns of it by being asked.
-            Some(Code::UnknownPartition) => {
+            // Perhaps a partition that was added: the producer learns of it by being asked.
+            Some(Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition) => {
                 let topic = self.failing.borrow().clone();
-                let is_gone = matches!(self.partitions_of(&topic), Ok(None));
+                let is_gone = self.is_gone(&topic);
                 Failed::Aborted(if is_gone { Error::TopicGone { topic } } else { failed_on(during, &topic, error) })
             }
             Some(Code::TopicAuthorizationFailed) => Failed::Aborted(failed_on(during, &self.failing.borrow(), error)),

@@ -4,6 +4,7 @@ mod classic;
 mod clock;
 mod common;
 mod company;
+mod coordinator;
 mod expired;
 mod frozen;
 mod garbage;

@@ -111,7 +111,7 @@ impl Fetcher {
 
     fn read(&mut self, wait: Duration) -> Result<(), Error> {
         let Some(polled) = self.reader.poll(wait) else { return Ok(()) };
-        let Some(message) = heed(polled, &self.shared.names.outbox)? else { return Ok(()) };
+        let Some(message) = heed(polled, &self.shared, &self.shared.names.outbox)? else { return Ok(()) };
         let Some(ahead) = self.partitions.get_mut(&message.partition()) else { return Ok(()) };
         // What was fetched for an earlier tenure comes too late.
         if message.offset() < ahead.next {
@@ -188,7 +188,7 @@ impl Fetcher {
                 Some(Ok(message)) => note_again(&message, &self.shared.uid, &mut left, &mut found),
                 Some(Err(error)) => {
                     let text = error.clone();
-                    heed(Err(error), &self.shared.names.outbox)?;
+                    heed(Err(error), &self.shared, &self.shared.names.outbox)?;
                     return Err(failed(during, text));
                 }
             }
@@ -244,14 +244,16 @@ fn outbox(shared: &Shared, partition: i32, from: i64) -> Result<TopicPartitionLi
 /// The message of a poll; none at the end of a partition.
 fn heed<'a>(
     polled: Result<BorrowedMessage<'a>, KafkaError>,
+    shared: &Shared,
     topic: &str,
 ) -> Result<Option<BorrowedMessage<'a>>, Error> {
     use RDKafkaErrorCode as Code;
     match polled {
         Ok(message) => Ok(Some(message)),
         Err(KafkaError::PartitionEOF(_)) => Ok(None),
-        Err(KafkaError::MessageConsumption(Code::UnknownTopicOrPartition | Code::UnknownTopic)) => {
-            Err(Error::TopicGone { topic: topic.to_owned() })
+        Err(error @ KafkaError::MessageConsumption(Code::UnknownTopicOrPartition | Code::UnknownTopic)) => {
+            tracing::debug!(%error, topic, "reading");
+            shared.missing_topic().map_or(Ok(None), Err)
         }
         Err(KafkaError::MessageConsumption(Code::AutoOffsetReset | Code::OffsetOutOfRange)) => Err(Error::TopicGone {
             topic: format!("{topic} (records that were not sent yet have expired or were deleted)"),
@@ -349,7 +351,9 @@ impl Follower {
     fn read(&mut self, wait: Duration) -> Result<Option<bool>, Error> {
         let Some(polled) = self.reader.poll(wait) else { return Ok(None) };
         let is_end = matches!(polled, Err(KafkaError::PartitionEOF(_)));
-        let Some(message) = heed(polled, &self.shared.names.control)? else { return Ok(is_end.then_some(true)) };
+        let Some(message) = heed(polled, &self.shared, &self.shared.names.control)? else {
+            return Ok(is_end.then_some(true));
+        };
         match controlled(&message, &self.shared.uid) {
             Ok(record) => self.control.apply(message.offset(), record),
             Err(why) => {

@@ -121,9 +121,12 @@ impl Member {
             {
                 return Err(failed("joining by the consumer protocol; the classic one is used instead", error));
             }
-            Some(Err(KafkaError::MessageConsumption(
-                RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic,
-            ))) => return Err(Error::TopicGone { topic: self.topic.clone() }),
+            Some(Err(error @ KafkaError::MessageConsumption(Code::UnknownTopicOrPartition | Code::UnknownTopic))) => {
+                tracing::debug!(%error, "the group");
+                if let Some(gone) = shared.missing_topic() {
+                    return Err(gone);
+                }
+            }
             Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => {
                 return Err(failed_on("being a member of the group of workers", &shared.names.group, error));
             }
