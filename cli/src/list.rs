@@ -7,21 +7,16 @@ use producer::{Input, Opened, Plan, Preflight};
 use program::Failure;
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use worker::{Backends, Stop, StopLevel};
+use worker::{Stop, StopLevel};
 
 /// Rows that can't be mailed which `run` names one by one.
 const NAMED: usize = 20;
 
 /// A preflight that lets the campaign begin. Names the rows that can't be mailed.
-pub(crate) async fn preflight_for_run<J: Journal>(
-    journal: &J,
-    opened: &Opened,
-    backends: &Backends,
-) -> Result<Preflight, Failure> {
+pub(crate) async fn preflight_for_run<J: Journal>(journal: &J, opened: &Opened) -> Result<Preflight, Failure> {
     let options = Options { sample: None, listed: Some(NAMED), max_message_bytes: journal.max_message_bytes() };
     let found = preflight::in_background(&opened.input, options).await;
-    let mut found = found.map_err(|mistake| Failure::mistakes(&[mistake]))?;
-    found.mistakes.extend(backends.missing_columns(&found.columns));
+    let found = found.map_err(|mistake| Failure::mistakes(&[mistake]))?;
     if found.mistakes.is_empty() {
         found.complaints().iter().for_each(|complaint| tell(complaint));
     }

@@ -22,13 +22,14 @@ pub(crate) async fn run(args: Run) -> Result<ExitCode, Failure> {
     let started = Instant::now();
     let mut signals = Signals::listen().map_err(|error| Failure::bad_input(error.to_string()))?;
     let opened = state::campaign(&args.which).await?;
-    let backends = backends(&args, &opened)?;
+    // What is wrong with them is told before anything is done.
+    drop(backends(&args, &opened)?);
     let pin = opened.pin(destination(&args), 1);
     let journal = tokio::select! {
         journal = state::open_for_run(&args, &opened, &pin) => journal?,
         () = signals.next() => return Ok(ExitCode::from(exit::INTERRUPTED)),
     };
-    let campaign = Campaign { args, opened, backends, started };
+    let campaign = Campaign { args, opened, started };
     with_journal!(journal, journal => campaign.run(journal, pin, signals).await)
 }
 
@@ -49,8 +50,6 @@ fn backends(args: &Run, opened: &Opened) -> Result<Backends, Failure> {
 struct Campaign {
     args: Run,
     opened: Opened,
-    /// Those of the first worker; they tell what they need of the list, too.
-    backends: Backends,
     started: Instant,
 }
 
@@ -85,7 +84,7 @@ impl Campaign {
         } else {
             // Nothing is under way yet: a signal ends it here.
             tokio::select! {
-                preflight = list::preflight_for_run(&journal, &self.opened, &self.backends) => Some(preflight?),
+                preflight = list::preflight_for_run(&journal, &self.opened) => Some(preflight?),
                 () = signals.next() => return Ok(ExitCode::from(exit::INTERRUPTED)),
             }
         };

@@ -5,7 +5,7 @@ use crate::{say, tell};
 use bundle::Inspection;
 use campaign::spec::Recipients;
 use campaign::{Mailbox, Mistake};
-use letter::Letters;
+use letter::{Letters, RequestBody};
 use producer::opened::{list_file, read_suppress};
 use producer::preflight::{self, Options};
 use producer::{Input, List, ListFile, Preflight, Suppress};
@@ -21,11 +21,8 @@ const LISTED: usize = 1_000;
 pub(crate) async fn validate(args: &Validate) -> Result<ExitCode, Failure> {
     let mut inspection = Inspection::of(&args.file).await;
     let mut mistakes = std::mem::take(&mut inspection.mistakes);
-    let backends = backends(&inspection, &mut mistakes);
+    check_backends(&inspection, &mut mistakes);
     let preflight = check_letters_and_list(args, &inspection, &mut mistakes).await;
-    if let (Some(backends), Some(preflight)) = (backends, &preflight) {
-        add(&mut mistakes, backends.missing_columns(&preflight.columns));
-    }
     for mistake in &mistakes {
         say(&format!("{mistake}\n"));
     }
@@ -56,10 +53,13 @@ fn add(mistakes: &mut Vec<Mistake>, found: Vec<Mistake>) {
     }
 }
 
-fn backends(inspection: &Inspection, mistakes: &mut Vec<Mistake>) -> Option<Backends> {
-    let from = Mailbox::parse(&inspection.message.as_ref()?.from).ok()?;
-    let built = Backends::build(&inspection.delivery.as_ref()?.backends, &inspection.contents, &from.address);
-    built.map_err(|found| add(mistakes, found)).ok()
+fn check_backends(inspection: &Inspection, mistakes: &mut Vec<Mistake>) {
+    let from = inspection.message.as_ref().and_then(|message| Mailbox::parse(&message.from).ok());
+    if let (Some(delivery), Some(from)) = (&inspection.delivery, from)
+        && let Err(found) = Backends::build(&delivery.backends, &inspection.contents, &from.address)
+    {
+        add(mistakes, found);
+    }
 }
 
 /// Compiles the letters, reads the list, and makes every letter of what is left of the templates.
@@ -78,7 +78,10 @@ async fn check_letters_and_list(
         add(mistakes, found);
         Suppress::default()
     });
-    let input = Input { list, recipients: recipients.clone(), suppress, letters: Arc::new(letters) };
+    // What is wrong with them is known from the backends.
+    let bodies = inspection.delivery.as_ref().and_then(|delivery| RequestBody::all_of(&delivery.backends).ok());
+    let (recipients, letters, bodies) = (recipients.clone(), Arc::new(letters), bodies.unwrap_or_default());
+    let input = Input { list, recipients, suppress, letters, bodies };
     let options = Options { sample: args.sample, listed: Some(LISTED), ..Options::default() };
     match preflight::in_background(&Arc::new(input), options).await {
         Ok(preflight) => {

@@ -13,6 +13,7 @@ mod letters;
 mod mail;
 mod mjml;
 mod number;
+mod request_body;
 pub mod row;
 mod slot;
 mod slots;
@@ -21,5 +22,6 @@ mod unsubscribe;
 pub mod usage;
 
 pub use letters::{Document, Letter, Letters, RenderError};
+pub use request_body::RequestBody;
 pub use row::Rows;
 pub use template::{Engine, Escape, Template, TemplateError};

@@ -49,7 +49,13 @@ fn preflight_of(file: &Path) -> Result<(), Box<dyn Error>> {
     let uid = CampaignUid::alone("bench/list", "", "", None);
     let letters = Letters::compile(&serde_json::from_str(message)?, uid, &Contents::default());
     let letters = Arc::new(letters.map_err(|mistakes| format!("{mistakes:?}"))?);
-    let input = Input { list: list_file(file), recipients: recipients()?, suppress: Suppress::default(), letters };
+    let input = Input {
+        list: list_file(file),
+        recipients: recipients()?,
+        suppress: Suppress::default(),
+        letters,
+        bodies: Vec::new(),
+    };
     let start = Instant::now();
     let found = preflight(&input, Options::default(), |_| ControlFlow::Continue(()))?;
     report(found.tally.total(), found.tally.invalid, start);

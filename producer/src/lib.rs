@@ -29,7 +29,7 @@ pub use shard::{NoSuchShard, Shard};
 pub use suppress::Suppress;
 
 use campaign::spec::Recipients;
-use letter::Letters;
+use letter::{Letters, RequestBody};
 use std::sync::Arc;
 
 /// What is published: a list, which of its rows are mailed, and what they get.
@@ -42,4 +42,6 @@ pub struct Input {
     pub suppress: Suppress,
     /// The compiled templates.
     pub letters: Arc<Letters>,
+    /// The compiled request bodies of the backends that have one: they use columns too.
+    pub bodies: Vec<RequestBody>,
 }

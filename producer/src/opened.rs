@@ -5,7 +5,7 @@ use bundle::Bundle;
 use campaign::spec::{ContentRef, Recipients};
 use campaign::{CampaignUid, ContentKey, Contents, Mistake};
 use journal::Pin;
-use letter::Letters;
+use letter::{Letters, RequestBody};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -51,12 +51,15 @@ impl Opened {
         let recipients = &bundle.campaign.spec.recipients;
         let letters = Letters::compile(&bundle.campaign.spec.message, uid, &bundle.contents);
         let suppress = read_suppress(recipients, &bundle.contents);
-        let (letters, suppress) = match (letters, suppress) {
-            (Ok(letters), Ok(suppress)) => (Arc::new(letters), suppress),
-            (letters, suppress) => return Err(letters.err().into_iter().chain(suppress.err()).flatten().collect()),
+        let bodies = RequestBody::all_of(&bundle.campaign.spec.delivery.backends);
+        let (letters, suppress, bodies) = match (letters, suppress, bodies) {
+            (Ok(letters), Ok(suppress), Ok(bodies)) => (Arc::new(letters), suppress, bodies),
+            (letters, suppress, bodies) => {
+                return Err([letters.err(), suppress.err(), bodies.err()].into_iter().flatten().flatten().collect());
+            }
         };
         let list = list_file(&bundle.list);
-        let input = Input { list, recipients: recipients.clone(), suppress, letters: Arc::clone(&letters) };
+        let input = Input { list, recipients: recipients.clone(), suppress, letters: Arc::clone(&letters), bodies };
         Ok(Self { bundle, uid, letters, input: Arc::new(input) })
     }
 

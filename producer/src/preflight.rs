@@ -191,7 +191,8 @@ pub fn preflight(
     rows.sort_unstable();
     tally.invalid += rows.len() as u64;
     tally.published -= rows.len() as u64;
-    let mistakes = if list.has_header() { missing } else { input.letters.missing_columns(list.columns()) };
+    let mut mistakes = if list.has_header() { missing } else { input.letters.missing_columns(list.columns()) };
+    mistakes.extend(input.bodies.iter().flat_map(|body| body.missing_columns(list.columns())));
     Ok(Preflight {
         tally,
         invalid: listed.into_values().collect(),

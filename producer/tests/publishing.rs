@@ -50,7 +50,7 @@ fn input(file: ListFile, more: Value, suppress: &str, text: &str) -> Arc<Input> 
         Err(mistakes) => panic!("{mistakes:?}"),
     };
     let suppress = Suppress::read("suppress.csv", suppress.as_bytes()).expect("good lines");
-    Arc::new(Input { list: file, recipients, suppress, letters })
+    Arc::new(Input { list: file, recipients, suppress, letters, bodies: Vec::new() })
 }
 
 fn dirty() -> ListFile {

@@ -149,3 +149,18 @@ async fn a_mistake_that_the_list_shows_is_no_reason_to_try_again() {
     assert!(refused.to_string().contains("Name"), "{refused}");
     assert_eq!(journal.pinned().await.expect("read"), None::<Pin>);
 }
+
+#[tokio::test]
+async fn a_column_that_only_a_request_body_uses_is_missed_before_anything_is_published() {
+    let folder = campaign(100);
+    let file = std::fs::read_to_string(folder.path().join("campaign.yaml")).expect("read");
+    let api =
+        r#"http: {url: "http://127.0.0.1:1/mail", body: {template: '{"to": "{{ mail.to }}", "n": "{{ Nmae }}"}'}}"#;
+    write(folder.path(), "campaign.yaml", &file.replace("smtp: {host: 127.0.0.1, tls: None}", api));
+    let journal = Embedded::open(&folder.path().join("state")).expect("a journal");
+    let refused = publish(&journal, &folder, &service(0, 1)).await.expect_err("refused");
+    assert_eq!(refused.code(), 2);
+    let told = refused.to_string();
+    assert!(told.contains("spec.delivery.backends[0].http.body.template") && told.contains("\"Name\""), "{told}");
+    assert!(journal.pinned().await.expect("read").is_none(), "nothing is pinned");
+}

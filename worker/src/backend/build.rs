@@ -1,7 +1,8 @@
 //! Backends from the campaign's spec: looks up secrets and certificates, checks what can be checked without a connection.
 
-use super::{Backend, Backends, http, maildir, request_body::RequestBody, smtp};
+use super::{Backend, Backends, http, maildir, smtp};
 use campaign::{ContentKey, Contents, EmailAddress, Mistake, spec};
+use letter::RequestBody;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use std::sync::Arc;
 
@@ -130,7 +131,6 @@ fn http(spec: &spec::Http, place: &Place<'_>) -> Result<(String, http::Http), Ve
         url,
         headers,
         body,
-        place: body_place,
         idempotency_header,
         sole: place.sole,
         timeout: spec.timeout.0,

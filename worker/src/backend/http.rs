@@ -4,13 +4,14 @@
 //! refusal at AUTH) · other 4xx Rejected · no answer after the body was
 //! written: Unknown, or tried again where the server knows a repeated request by its idempotency header.
 
-use super::{Backend, Failure, Kind, Mail, request_body::RequestBody};
+use super::{Backend, Failure, Kind, Mail};
 use crate::{Gate, metrics::Phases};
 use bytes::Bytes;
-use campaign::{Mistake, Reply};
+use campaign::Reply;
 use futures::future::BoxFuture;
 use http_body::{Body, Frame, SizeHint};
 use jiff::Timestamp;
+use letter::RequestBody;
 use reqwest::{
     Client, Response, StatusCode,
     header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER},
@@ -33,7 +34,6 @@ pub(crate) struct Http {
     /// Without the idempotency header, which differs from mail to mail.
     headers: HeaderMap,
     body: Option<RequestBody>,
-    place: String,
     idempotency_header: Option<HeaderName>,
     repeatable: bool,
     timeout: Duration,
@@ -47,8 +47,6 @@ pub(crate) struct Settings {
     pub(crate) url: reqwest::Url,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Option<RequestBody>,
-    /// Field path of the body's template.
-    pub(crate) place: String,
     pub(crate) idempotency_header: Option<HeaderName>,
     /// Whether a repeated request is sure to come back here, where its idempotency header is known.
     pub(crate) sole: bool,
@@ -58,8 +56,7 @@ pub(crate) struct Settings {
 
 impl Http {
     pub(crate) fn new(settings: Settings) -> Self {
-        let Settings { client, url, mut headers, body, place, idempotency_header, sole, timeout, connections } =
-            settings;
+        let Settings { client, url, mut headers, body, idempotency_header, sole, timeout, connections } = settings;
         let content_type = if body.is_some() { "application/json" } else { "message/rfc822" };
         headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static(content_type));
         let repeatable = sole && idempotency_header.is_some();
@@ -68,7 +65,6 @@ impl Http {
             url,
             headers,
             body,
-            place,
             idempotency_header,
             repeatable,
             timeout,
@@ -80,7 +76,10 @@ impl Http {
     /// Makes and sends the request; the answer, or how far it came.
     async fn post(&self, mail: Mail<'_>, gate: &Gate) -> Result<Reply, Failure> {
         let content = match &self.body {
-            Some(body) => body.render(mail).map_err(|error| unsendable(&format!("{}: {error}", self.place)))?,
+            Some(body) => {
+                let made = body.render(mail.letter, mail.content, mail.fields);
+                Bytes::from(made.map_err(|error| unsendable(&format!("{}: {error}", body.place())))?)
+            }
             None => mail.content.clone(),
         };
         let mut headers = self.headers.clone();
@@ -141,10 +140,6 @@ impl Backend for Http {
     fn observe(&self, phases: &Phases) {
         // The first who asks is told.
         let _ = self.phases.set(phases.clone());
-    }
-
-    fn missing_columns(&self, columns: &[String]) -> Vec<Mistake> {
-        self.body.as_ref().map_or_else(Vec::new, |body| body.missing_columns(columns, &self.place))
     }
 }
 

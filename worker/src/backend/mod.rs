@@ -8,7 +8,6 @@ mod build;
 pub(crate) mod choose;
 mod http;
 mod maildir;
-mod request_body;
 mod smtp;
 
 use crate::{Gate, metrics::Phases};
@@ -33,11 +32,6 @@ pub trait Backend: Send + Sync + 'static {
     /// Says goodbye to whoever it is connected to; nothing is sent any more.
     fn close(&self) -> BoxFuture<'_, ()> {
         Box::pin(async {})
-    }
-
-    /// Columns that its templates use and the list lacks.
-    fn missing_columns(&self, _columns: &[String]) -> Vec<Mistake> {
-        Vec::new()
     }
 }
 
@@ -141,11 +135,6 @@ impl Backends {
         let mut backends = Self::new("outbox", directory.display().to_string(), maildir::CONNECTIONS, outbox);
         backends.members[0].patience = Some(1);
         backends
-    }
-
-    /// Columns that request bodies use and the list lacks, each with the nearest one there is.
-    pub fn missing_columns(&self, columns: &[String]) -> Vec<Mistake> {
-        self.members.iter().flat_map(|member| member.backend.missing_columns(columns)).collect()
     }
 
     /// One backend of one's own making; `connections` is how many mails it can take at the same time.

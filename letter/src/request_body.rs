@@ -1,9 +1,8 @@
 //! The body of an HTTP request: JSON whose string values are templates, or the mail itself.
 
-use super::Mail;
-use bytes::Bytes;
-use campaign::{Mistake, mistake::nearest};
-use letter::{Engine, Escape, Rows, Template, TemplateError};
+use crate::{Engine, Escape, Letter, Rows, Template, TemplateError};
+use campaign::spec::Backend;
+use campaign::{Fields, Mistake, mistake::nearest};
 use minijinja::{
     Value, context,
     value::{Enumerator, Object},
@@ -14,8 +13,10 @@ use std::sync::Arc;
 /// The name under which templates find the mail itself.
 const MAIL: &str = "mail";
 
-/// A compiled body.
-pub(crate) struct RequestBody {
+/// A compiled body of the requests to an HTTP backend.
+pub struct RequestBody {
+    /// Field path of its template.
+    place: String,
     json: Node,
     rows: Rows,
     uses_raw: bool,
@@ -29,29 +30,55 @@ enum Node {
 }
 
 impl RequestBody {
-    /// Compiles `body.template`, which stands at `place`.
+    /// Those of a campaign's backends.
+    ///
+    /// # Errors
+    /// Every mistake in every one of them.
+    pub fn all_of(backends: &[Backend]) -> Result<Vec<Self>, Vec<Mistake>> {
+        let mut bodies = Vec::new();
+        let mut mistakes = Vec::new();
+        for (index, backend) in backends.iter().enumerate() {
+            if let Some(body) = backend.http.as_ref().and_then(|http| http.body.as_ref()) {
+                let place = format!("spec.delivery.backends[{index}].http.body.template");
+                match Self::compile(&body.template, &place) {
+                    Ok(body) => bodies.push(body),
+                    Err(found) => mistakes.extend(found),
+                }
+            }
+        }
+        if mistakes.is_empty() { Ok(bodies) } else { Err(mistakes) }
+    }
+
+    /// Compiles `body.template`, which stands at the field path `place`.
     ///
     /// # Errors
     /// JSON that is none, and every mistake in every template, with the JSON pointer (RFC 6901) of the value.
-    pub(crate) fn compile(template: &str, place: &str) -> Result<Self, Vec<Mistake>> {
+    pub fn compile(template: &str, place: &str) -> Result<Self, Vec<Mistake>> {
         let json: Json = serde_json::from_str(template).map_err(|error| {
             vec![Mistake::new(place, format!("is not JSON: {error}. Placeholders stand within the quotes of a value"))]
         })?;
         let mut mistakes = Vec::new();
         let json = Node::compile(&Engine::new(), json, place, "", &mut mistakes);
         if mistakes.is_empty() {
-            Ok(Self { json, rows: Rows::default(), uses_raw: template.contains("raw") })
+            Ok(Self { place: place.to_owned(), json, rows: Rows::default(), uses_raw: template.contains("raw") })
         } else {
             Err(mistakes)
         }
     }
 
-    /// The body for one mail.
-    pub(crate) fn render(&self, mail: Mail<'_>) -> Result<Bytes, TemplateError> {
-        let letter = mail.letter;
-        let raw = self.uses_raw.then(|| base64_simd::STANDARD.encode_to_string(mail.content));
+    /// Field path of its template.
+    pub fn place(&self) -> &str {
+        &self.place
+    }
+
+    /// The body for one mail: its letter, its content (RFC 5322) and its row's values.
+    ///
+    /// # Errors
+    /// A value that can't be made.
+    pub fn render(&self, letter: &Letter, content: &[u8], fields: &Fields) -> Result<Vec<u8>, TemplateError> {
+        let raw = self.uses_raw.then(|| base64_simd::STANDARD.encode_to_string(content));
         let values = Value::from_object(Values {
-            row: self.rows.row(mail.fields),
+            row: self.rows.row(fields),
             mail: context! {
                 from => letter.from.to_string(),
                 to => letter.to.to_string(),
@@ -62,19 +89,22 @@ impl RequestBody {
                 raw => raw.unwrap_or_default(),
             },
         });
-        Ok(Bytes::from(self.json.render(&values)?.to_string()))
+        Ok(self.json.render(&values)?.to_string().into_bytes())
     }
 
     /// Columns that it uses and the list lacks.
-    pub(crate) fn missing_columns(&self, columns: &[String], place: &str) -> Vec<Mistake> {
+    pub fn missing_columns(&self, columns: &[String]) -> Vec<Mistake> {
         let mut missing = Vec::new();
         self.json.for_each_text(&mut |template| {
             for used in &template.usage().columns {
-                let known = |column: &String| *column == used.name || letter::row::normalised(column) == used.name;
+                let known = |column: &String| *column == used.name || crate::row::normalised(column) == used.name;
                 if used.name != MAIL && !columns.iter().any(known) {
                     let hint = nearest(&used.name, columns.iter().map(String::as_str));
                     let hint = hint.map(|near| format!("; did you mean \"{near}\"?")).unwrap_or_default();
-                    missing.push(Mistake::new(place, format!("the list has no column \"{}\"{hint}", used.name)));
+                    missing.push(Mistake::new(
+                        self.place.as_str(),
+                        format!("the list has no column \"{}\"{hint}", used.name),
+                    ));
                 }
             }
         });
@@ -154,8 +184,7 @@ impl Object for Values {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use campaign::{EmailAddress, Fields};
-    use letter::Letter;
+    use campaign::EmailAddress;
     use serde_json::json;
 
     fn letter() -> Letter {
@@ -176,10 +205,7 @@ mod tests {
         let fields: Fields = fields;
         let body = RequestBody::compile(template, "body").map_err(|mistakes| format!("{mistakes:?}"))?;
         let letter = letter();
-        let content = Bytes::from(letter.bytes.clone());
-        let bytes = body
-            .render(Mail { letter: &letter, content: &content, fields: &fields })
-            .map_err(|error| error.to_string())?;
+        let bytes = body.render(&letter, &letter.bytes, &fields).map_err(|error| error.to_string())?;
         Ok(serde_json::from_slice(&bytes).expect("JSON"))
     }
 
@@ -209,7 +235,7 @@ mod tests {
     fn a_column_that_the_list_lacks_is_found_before_and_never_empty() {
         assert!(rendered(r#"{"a": "{{ Nmae }}"}"#, &json!({"Name": "Ann"})).is_err());
         let body = RequestBody::compile(r#"{"a": "{{ Nmae }} {{ mail.to }}"}"#, "body").expect("compiled");
-        let mistakes = body.missing_columns(&["Name".to_owned()], "body");
+        let mistakes = body.missing_columns(&["Name".to_owned()]);
         assert_eq!(mistakes.len(), 1, "{mistakes:?}");
         assert!(mistakes[0].message.contains("\"Nmae\"; did you mean \"Name\"?"), "{mistakes:?}");
     }
