@@ -2,7 +2,7 @@
 //!
 //! A reference (`configMap` or `secret` with name and key) is looked up among the ConfigMaps and Secrets of the same YAML file, then as the file `key`
 //! beside it. The credentials of `smtp.auth.secret` (keys `username` and `password`) are looked up there too, then as the files `<name>/username` and
-//! `<name>/password` beside the campaign's file. No name and no link leads out of the campaign's folder.
+//! `<name>/password` beside the campaign's file. What is in a volume (`persistentVolumeClaim`) is in a folder of the claim's name there. No name and no link leads out of the campaign's folder.
 
 mod documents;
 mod download;
@@ -19,7 +19,7 @@ pub use list::ListFile;
 use campaign::{CampaignUid, Contents, Mistake, ValidCampaign, rules};
 use documents::Documents;
 use lookup::{Lookup, Place};
-use references::{Purpose, Reference};
+use references::{LIST_IN_VOLUME, Purpose, Reference};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
@@ -105,6 +105,12 @@ impl Gathered {
                 gathered.mistakes.push(mistake);
             }
         }
+        if let Some(claim) = references::list_in_volume(&documents.campaign) {
+            match lookup.find_in_volume(LIST_IN_VOLUME, &claim) {
+                Ok(path) => gathered.list = Some(ListFile::at(path, file_name(&claim.path))),
+                Err(mistake) => gathered.mistakes.push(mistake),
+            }
+        }
         gathered.mistakes.extend(references::missing_folders(&documents.campaign, &directory));
         gathered.document = documents.campaign;
         Ok(gathered)
@@ -145,6 +151,11 @@ fn web_list(campaign: &Value, mistakes: &[Mistake]) -> Option<(String, String)> 
         return None;
     }
     Some((http["url"].as_str()?.to_owned(), http["sha256"].as_str()?.to_owned()))
+}
+
+/// The last part of a path.
+fn file_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
 }
 
 fn folder_of(file: &Path) -> PathBuf {

@@ -4,7 +4,7 @@ use crate::{
     documents::{Data, Documents},
     references::{Reference, names_in},
 };
-use campaign::{ContentKey, Mistake, mistake::nearest};
+use campaign::{ContentKey, Mistake, mistake::nearest, spec::ClaimPath};
 use std::{
     collections::BTreeMap,
     fs, io,
@@ -41,10 +41,36 @@ impl<'a> Lookup<'a> {
         if let Some(bytes) = self.objects(reference).get(&key.name).and_then(|data| data.get(&key.key)) {
             return Ok(Place::Document(bytes.clone()));
         }
-        let file = self.directory.join(&reference.file);
-        let wrong = |message: String| Mistake::new(&reference.field, message);
+        self.file(&reference.field, &reference.file, |file| self.missing(reference, file)).map(Place::File)
+    }
+
+    /// The file of a volume: in a folder of the claim's name beside the campaign's file.
+    pub(crate) fn find_in_volume(&self, field: &str, claim: &ClaimPath) -> Result<PathBuf, Mistake> {
+        self.file(field, claim.beside(), |file| {
+            let (folder, name) = (file.parent().unwrap_or(self.directory), file.file_name().unwrap_or_default());
+            let meant = nearest(&name.to_string_lossy(), names_in(folder).iter().map(String::as_str)).map(str::to_owned);
+            let message = format!(
+                "there is no file {}: without a cluster the volume of the PersistentVolumeClaim \"{}\" is the folder of that name beside the \
+                 campaign's file{}",
+                file.display(),
+                claim.claim_name,
+                meant.map(|meant| format!("; did you mean \"{meant}\"?")).unwrap_or_default(),
+            );
+            Mistake::new(field, message)
+        })
+    }
+
+    /// A file beside the campaign's.
+    fn file(
+        &self,
+        field: &str,
+        beside: impl AsRef<Path>,
+        missing: impl FnOnce(&Path) -> Mistake,
+    ) -> Result<PathBuf, Mistake> {
+        let file = self.directory.join(beside);
+        let wrong = |message: String| Mistake::new(field, message);
         match fs::metadata(&file) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(self.missing(reference, &file)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(missing(&file)),
             Err(error) => return Err(wrong(format!("{} can't be read: {error}", file.display()))),
             Ok(found) if !found.is_file() => return Err(wrong(format!("{} is not a file", file.display()))),
             Ok(_) => {}
@@ -55,7 +81,7 @@ impl<'a> Lookup<'a> {
                 file.display()
             )));
         }
-        Ok(Place::File(file))
+        Ok(file)
     }
 
     /// The documents of the reference's kind, by name.

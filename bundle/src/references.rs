@@ -1,8 +1,12 @@
 //! What a campaign refers to, found in the file as it stands, so that a missing file is told together with every other mistake.
 
-use campaign::{ContentKey, Mistake, mistake::nearest, spec::KeyRef};
+use campaign::{
+    ContentKey, Mistake,
+    mistake::nearest,
+    spec::{ClaimPath, KeyRef},
+};
 use serde_json::Value;
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 
 /// What a content is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,19 +111,38 @@ fn is_file_name(key: &str) -> bool {
         && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
 }
 
+/// The field of a list in a volume.
+pub(crate) const LIST_IN_VOLUME: &str = "spec.recipients.source.persistentVolumeClaim";
+
+/// The list, if it is in a volume. One that is malformed is left out: the rules tell about it.
+pub(crate) fn list_in_volume(campaign: &Value) -> Option<ClaimPath> {
+    volume(&campaign["spec"]["recipients"]["source"]["persistentVolumeClaim"])
+}
+
+fn volume(claim: &Value) -> Option<ClaimPath> {
+    let text = |field: &str| claim[field].as_str().map(str::to_owned);
+    let claim = ClaimPath { claim_name: text("claimName")?, path: text("path")? };
+    let stays =
+        Path::new(&claim.path).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+    (is_file_name(&claim.claim_name) && stays).then_some(claim)
+}
+
 /// Folders of `each` attachments that don't exist.
 pub(crate) fn missing_folders(campaign: &Value, beside: &Path) -> Vec<Mistake> {
     let attachments = campaign["spec"]["message"]["attachments"].as_array();
     let folders = attachments.into_iter().flatten().enumerate().filter_map(|(index, attachment)| {
-        let folder = attachment["each"]["directory"].as_str()?;
-        (!beside.join(folder).is_dir()).then(|| {
-            let message = match nearest(folder, names_in(beside).iter().map(String::as_str)) {
+        let each = &attachment["each"];
+        let directory = each["directory"].as_str().map(|directory| (PathBuf::from(directory), "directory"));
+        let claimed = || Some((volume(&each["persistentVolumeClaim"])?.beside(), "persistentVolumeClaim.path"));
+        let (folder, field) = directory.or_else(claimed)?;
+        (!beside.join(&folder).is_dir()).then(|| {
+            let message = match nearest(&folder.to_string_lossy(), names_in(beside).iter().map(String::as_str)) {
                 Some(meant) => {
-                    format!("there is no folder {}; did you mean \"{meant}\"?", beside.join(folder).display())
+                    format!("there is no folder {}; did you mean \"{meant}\"?", beside.join(&folder).display())
                 }
-                None => format!("there is no folder {}", beside.join(folder).display()),
+                None => format!("there is no folder {}", beside.join(&folder).display()),
             };
-            Mistake::new(format!("spec.message.attachments[{index}].each.directory"), message)
+            Mistake::new(format!("spec.message.attachments[{index}].each.{field}"), message)
         })
     });
     folders.collect()

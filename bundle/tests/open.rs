@@ -167,10 +167,45 @@ async fn a_missing_file_names_where_was_looked_and_the_nearest_one() {
 }
 
 #[tokio::test]
+async fn what_is_in_a_volume_is_in_a_folder_of_the_claims_name() {
+    let source = "configMap: {name: offers, key: offers.csv}";
+    let claimed = "persistentVolumeClaim: {claimName: lists, path: 2027/offers.csv}";
+    let letter = "docx: {configMap: {name: offers, key: letter.docx}}";
+    let each = "each: {persistentVolumeClaim: {claimName: files, path: contracts}, path: a}";
+    let folder = folder(&CAMPAIGN.replace(source, claimed).replace(letter, each));
+    let told = mistakes(folder.path()).await;
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(
+        told[0].starts_with("spec.recipients.source.persistentVolumeClaim: there is no file")
+            && told[0].contains("lists/2027/offers.csv"),
+        "{told:?}"
+    );
+    assert!(
+        told[1].starts_with("spec.message.attachments[0].each.persistentVolumeClaim.path: there is no folder")
+            && told[1].ends_with("files/contracts"),
+        "{told:?}"
+    );
+    fs::create_dir_all(folder.path().join("lists/2027")).expect("a folder");
+    fs::create_dir_all(folder.path().join("files/contracts")).expect("a folder");
+    fs::write(folder.path().join("lists/2027/offers.csv"), "Email\nann@example.com\n").expect("a file");
+    let bundle = opened(folder.path()).await;
+    assert_eq!(bundle.list.path, folder.path().join("lists/2027/offers.csv"));
+    assert_eq!(bundle.list.display_name, "offers.csv");
+    fs::remove_file(&bundle.list.path).expect("removed");
+    std::os::unix::fs::symlink("/etc/hostname", &bundle.list.path).expect("a link");
+    assert!(mistakes(folder.path()).await[0].contains("is a link that leads out of its folder"));
+}
+
+#[tokio::test]
 async fn nothing_leads_out_of_the_folder() {
     for key in ["../offer.html", "..", ".", "a/b.html", "/etc/passwd"] {
         let mistake = the_mistake("key: offer.html", &format!("key: {key}")).await;
         assert!(mistake.starts_with("spec.message.html.configMap.key: write a key of the object"), "{mistake}");
+    }
+    for path in ["../offers.csv", "/etc/offers.csv"] {
+        let claim = format!("persistentVolumeClaim: {{claimName: lists, path: {path}}}");
+        let mistake = the_mistake("configMap: {name: offers, key: offers.csv}", &claim).await;
+        assert!(mistake.starts_with("spec.recipients.source.persistentVolumeClaim.path: write a path"), "{mistake}");
     }
     let outside = tempfile::NamedTempFile::new().expect("a file");
     let folder = folder(CAMPAIGN);

@@ -90,6 +90,7 @@ fn what_a_cluster_prints_can_be_used_as_a_file() {
     document["metadata"]["uid"] = json!("5a3e");
     document["metadata"]["labels"] = json!({"team": "people"});
     document["metadata"]["managedFields"] = json!([{"manager": "kubectl"}]);
+    document["status"] = json!({"phase": "Sending", "recipients": {"total": 200}, "addedLater": true});
     assert_eq!(texts(&rules::check(&document)), Vec::<String>::new());
 }
 
@@ -196,7 +197,12 @@ fn exactly_one_or_at_least_one_of_several_fields() {
     let key = json!({"name": "offers", "key": "a.csv"});
     let template = json!({"inline": "Hi"});
     each_has_one_mistake([
-        ("/spec/recipients/source", json!({}), "spec.recipients.source", "exactly one of configMap, secret and http"),
+        (
+            "/spec/recipients/source",
+            json!({}),
+            "spec.recipients.source",
+            "exactly one of configMap, secret, persistentVolumeClaim and http",
+        ),
         ("/spec/recipients/source/secret", key.clone(), "spec.recipients.source", "exactly one"),
         ("/spec/recipients/suppress", json!({}), "spec.recipients.suppress", "exactly one of configMap and secret"),
         ("/spec/message/text", Value::Null, "spec.message", "at least one of text, html and mjml"),
@@ -374,6 +380,245 @@ fn rates_and_times() {
         (&format!("{retry}/maxAge"), json!("1 day"), "spec.delivery.retry.maxAge", "30s, 5m or 1h30m"),
         (&format!("{retry}/maxAge"), json!(30), "spec.delivery.retry.maxAge", "must be text"),
     ]);
+}
+
+#[test]
+fn volumes_are_one_of_the_ways_to_name_a_list_and_a_folder() {
+    let claim = json!({"persistentVolumeClaim": {"claimName": "lists", "path": "2027/offers.csv"}});
+    let campaign = rules::parse(&with("/spec/recipients/source", claim)).expect("no mistake");
+    assert_eq!(campaign.list_format, campaign::spec::ListFormat::Csv);
+    assert_eq!(campaign.spec.recipients.source.name(), "2027/offers.csv");
+    let each = "/spec/message/attachments/1/each";
+    let folder = json!({"persistentVolumeClaim": {"claimName": "lists", "path": "contracts"}, "path": "{{ File }}"});
+    let campaign = rules::parse(&with(each, folder)).expect("no mistake");
+    let named = campaign.spec.message.attachments[1].each.as_ref().and_then(campaign::spec::EachFile::folder);
+    assert_eq!(named, Some(("lists/contracts".into(), "persistentVolumeClaim.path")));
+
+    let claim = |name: &str, path: &str| json!({"persistentVolumeClaim": {"claimName": name, "path": path}});
+    let source = "/spec/recipients/source";
+    let at = "spec.recipients.source.persistentVolumeClaim";
+    each_has_one_mistake([
+        (source, claim("lists", "/offers.csv"), &format!("{at}.path"), "relative"),
+        (source, claim("lists", "a/../../offers.csv"), &format!("{at}.path"), "without .."),
+        (source, claim("lists", &format!("{}.csv", "a".repeat(1021))), &format!("{at}.path"), "at most 1024"),
+        (source, claim("../lists", "offers.csv"), &format!("{at}.claimName"), "lower case"),
+        (source, claim("lists", "offers"), "spec.recipients.format", "\"offers\" doesn't tell"),
+        (
+            each,
+            json!({"path": "a"}),
+            "spec.message.attachments[1].each",
+            "exactly one of directory and persistentVolumeClaim",
+        ),
+        (
+            &format!("{each}/persistentVolumeClaim"),
+            json!({"claimName": "lists", "path": "."}),
+            "spec.message.attachments[1].each",
+            "exactly one",
+        ),
+    ]);
+}
+
+#[test]
+fn windows_have_a_time_zone_days_and_a_length() {
+    let window = |field: &str, value: Value| {
+        let mut window = json!({"timeZone": "Europe/Berlin", "days": ["Mon", "Fri"], "from": "08:00", "to": "17:30"});
+        window[field] = value;
+        window
+    };
+    let pointer = "/spec/delivery/window";
+    let at = "spec.delivery.window";
+    each_has_one_mistake([
+        (pointer, window("timeZone", json!("Europe/Berln")), &format!("{at}.timeZone"), "not a known time zone"),
+        (pointer, window("timeZone", json!("+01:00")), &format!("{at}.timeZone"), "like Europe/Berlin"),
+        (pointer, window("timeZone", Value::Null), &format!("{at}.timeZone"), "is missing"),
+        (pointer, window("days", json!([])), &format!("{at}.days"), "is empty"),
+        (pointer, window("days", json!(["Mon", "Mon"])), &format!("{at}.days[1]"), "\"Mon\" stands there already"),
+        (pointer, window("days", json!(["Monday"])), &format!("{at}.days[0]"), "write Mon or"),
+        (pointer, window("from", json!("8:00")), &format!("{at}.from"), "like 08:00"),
+        (pointer, window("from", json!("24:00")), &format!("{at}.from"), "write 00:00"),
+        (pointer, window("from", json!(1320)), &format!("{at}.from"), "must be text"),
+        (pointer, window("to", json!("24:30")), &format!("{at}.to"), "like 08:00"),
+        (pointer, window("to", json!("08:00")), &format!("{at}.to"), "is the same as from"),
+    ]);
+    let whole = json!({"timeZone": "UTC", "from": "00:00", "to": "24:00"});
+    let campaign = rules::parse(&with(pointer, whole)).expect("no mistake");
+    assert_eq!(campaign.spec.delivery.window.map(|window| window.days.len()), Some(7));
+    assert!(campaign.window.is_some_and(|window| window.is_open(jiff::Timestamp::UNIX_EPOCH)));
+}
+
+#[test]
+fn when_it_starts_and_when_it_is_paused_or_removed() {
+    each_has_one_mistake([
+        ("/spec/suspend", json!("yes"), "spec.suspend", "true or false"),
+        ("/spec/startAt", json!("tomorrow"), "spec.startAt", "2027-03-01T08:00:00Z"),
+        ("/spec/startAt", json!("2027-03-01T08:00:00"), "spec.startAt", "with its offset"),
+        ("/spec/startAt", json!("2027-03-01T08:00:00+24:00"), "spec.startAt", "with its offset"),
+        ("/spec/startAt", json!("2027-02-30T08:00:00Z"), "spec.startAt", "with its offset"),
+        ("/spec/guard", json!({}), "spec.guard", "at least one of maxRejectedPercent and maxRefusedPercent"),
+        ("/spec/guard", json!({"maxRejectedPercent": 101}), "spec.guard.maxRejectedPercent", "at most 100"),
+        ("/spec/guard", json!({"maxRejectedPercent": 2.5}), "spec.guard.maxRejectedPercent", "a whole number"),
+        ("/spec/guard", json!({"maxRefusedPercent": 1, "minSent": 0}), "spec.guard.minSent", "at least 1"),
+        ("/spec/deletionPolicy", json!("Keep"), "spec.deletionPolicy", "write Delete or Retain"),
+        ("/spec/ttlSecondsAfterFinished", json!(-1), "spec.ttlSecondsAfterFinished", "at least 0"),
+    ]);
+    let campaign = rules::parse(&with("/spec/startAt", json!("2027-03-01T09:00:00+01:00"))).expect("no mistake");
+    assert_eq!(campaign.spec.start_at, "2027-03-01T08:00:00Z".parse().ok());
+    let campaign = rules::parse(&with("/spec/guard", json!({"maxRefusedPercent": 1}))).expect("no mistake");
+    assert_eq!(campaign.spec.guard.map(|guard| guard.min_sent), Some(100));
+}
+
+#[test]
+fn what_a_cluster_needs_has_defaults() {
+    let spec = rules::parse(&valid()).expect("no mistake").spec;
+    assert_eq!((spec.kafka.partitions, spec.kafka.topic_prefix.as_str()), (4, "mailcampaign"));
+    assert_eq!((spec.producer.shards, spec.workers.min_replicas, spec.workers.most(4)), (1, 1, 4));
+    assert_eq!(spec.workers.resources.requests["memory"].0, "128Mi");
+    assert_eq!(spec.deletion_policy, campaign::spec::DeletionPolicy::Retain);
+    assert!(!spec.suspend);
+    let given = rules::parse(&with("/spec/workers", json!({"maxReplicas": 2}))).expect("no mistake").spec;
+    assert_eq!((given.workers.most(4), given.workers.resources), (2, spec.workers.resources));
+}
+
+#[test]
+fn kafka_producer_and_workers_fit_each_other() {
+    each_has_one_mistake([
+        ("/spec/kafka", json!({"partitions": 1001}), "spec.kafka.partitions", "at most 1000"),
+        ("/spec/kafka", json!({"replicationFactor": 0}), "spec.kafka.replicationFactor", "at least 1"),
+        ("/spec/kafka", json!({"topicPrefix": "a b"}), "spec.kafka.topicPrefix", "letters, digits"),
+        ("/spec/kafka", json!({"connection": {}}), "spec.kafka.connection.secret", "is missing"),
+        ("/spec/producer", json!({"shards": 0}), "spec.producer.shards", "at least 1"),
+        ("/spec/workers", json!({"minReplicas": 0, "maxReplicas": 0}), "spec.workers.maxReplicas", "at least 1"),
+        (
+            "/spec/workers",
+            json!({"minReplicas": 3, "maxReplicas": 2}),
+            "spec.workers.minReplicas",
+            "more than maxReplicas",
+        ),
+        ("/spec/workers", json!({"maxReplicas": 5}), "spec.workers.maxReplicas", "more workers than partitions"),
+        ("/spec/workers", json!({"minReplicas": 5}), "spec.workers.minReplicas", "more workers than partitions"),
+    ]);
+    for kafka in [json!({"partitions": 1}), json!({"partitions": 1000, "replicationFactor": 3})] {
+        assert_eq!(texts(&rules::check(&with("/spec/kafka", kafka))), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn pods_may_be_placed_and_labelled_but_not_rebuilt() {
+    let pods = |spec: Value| json!({"podTemplate": {"spec": spec}});
+    let amounts = |which: &str, amount: Value| json!({"resources": {which: {"memory": amount}}});
+    let at = "spec.workers.podTemplate.spec";
+    each_has_one_mistake([
+        ("/spec/workers", pods(json!({"containers": []})), &format!("{at}.containers"), "there is no such field"),
+        (
+            "/spec/workers",
+            pods(json!({"tolerations": [{"operator": "Is"}]})),
+            &format!("{at}.tolerations[0].operator"),
+            "write Exists or Equal",
+        ),
+        ("/spec/workers", pods(json!({"priorityClassName": "A B"})), &format!("{at}.priorityClassName"), "lower case"),
+        (
+            "/spec/workers",
+            pods(json!({"securityContext": {"runAsUser": 0}})),
+            &format!("{at}.securityContext.runAsUser"),
+            "at least 1",
+        ),
+        (
+            "/spec/workers",
+            pods(json!({"nodeSelector": {"disk": 1}})),
+            &format!("{at}.nodeSelector.disk"),
+            "put it in quotes",
+        ),
+        (
+            "/spec/workers",
+            amounts("limits", json!("1 GB")),
+            "spec.workers.resources.limits.memory",
+            "like 500m, 2 or 256Mi",
+        ),
+        ("/spec/producer", amounts("requests", json!(-1)), "spec.producer.resources.requests.memory", "like 500m"),
+        ("/spec/producer", amounts("requests", json!("")), "spec.producer.resources.requests.memory", "like 500m"),
+        (
+            "/spec/producer",
+            amounts("requests", json!(0.5)),
+            "spec.producer.resources.requests.memory",
+            "text or a whole number",
+        ),
+    ]);
+    for amount in [json!("500m"), json!(2), json!("1.5"), json!("256Mi"), json!("1e3"), json!(".5Gi"), json!("2.")] {
+        rules::parse(&with("/spec/workers", amounts("limits", amount.clone())))
+            .unwrap_or_else(|e| panic!("{amount}: {e:?}"));
+    }
+    let affinity =
+        json!({"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": []}}});
+    let spread = json!([{"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway"}]);
+    let rest = json!({
+        "affinity": affinity, "topologySpreadConstraints": spread, "imagePullSecrets": [{"name": "registry"}],
+        "tolerations": [{"key": "mail", "operator": "Exists", "effect": "NoSchedule"}],
+    });
+    let mut document = with("/spec/workers", pods(rest.clone()));
+    document["spec"]["workers"]["podTemplate"]["metadata"] =
+        json!({"annotations": {"sidecar.istio.io/inject": "false"}});
+    let template = rules::parse(&document).expect("no mistake").spec.workers.pod_template.expect("a template");
+    assert_eq!(serde_json::to_value(template.spec).expect("JSON"), rest);
+}
+
+/// What is wrong with a change, for a campaign with this condition in its status.
+fn change(condition: &str, pointer: &str, before: Value, after: Value) -> Vec<String> {
+    let mut before = with(pointer, before);
+    before["status"] =
+        json!({"conditions": [{"type": "Degraded", "status": "True"}, {"type": condition, "status": "True"}]});
+    let mut after = with(pointer, after);
+    after["status"] = before["status"].clone();
+    texts(&rules::check_change(&before, &after))
+}
+
+#[test]
+fn list_and_message_stay_once_they_are_published_and_the_rest_may_change() {
+    let subject = "/spec/message/subject";
+    for (pointer, before, after, place) in [
+        (subject, json!("a"), json!("b"), "spec.message: the message can't be changed once"),
+        ("/spec/recipients/dedupe", json!(true), json!(false), "spec.recipients: the list can't be changed once"),
+        ("/spec/recipients/source/configMap/name", json!("a"), json!("b"), "spec.recipients: the list can't"),
+    ] {
+        assert_eq!(change("Validated", pointer, before.clone(), after.clone()), Vec::<String>::new(), "{pointer}");
+        let [mistake] = change("Published", pointer, before, after).try_into().expect(pointer);
+        assert!(mistake.starts_with(place), "{mistake}");
+    }
+    assert_eq!(change("Published", "/spec/delivery/rate/perSecond", json!(5), json!(6)), Vec::<String>::new());
+    assert_eq!(change("Published", "/spec/suspend", json!(false), json!(true)), Vec::<String>::new());
+    assert_eq!(change("Published", "/spec/recipients/dedupe", Value::Null, json!(true)), Vec::<String>::new());
+    let (before, after) = (with(subject, json!("a")), with(subject, json!("b")));
+    assert_eq!(texts(&rules::check_change(&before, &after)), Vec::<String>::new(), "without a status");
+    let mut unpublished = before;
+    unpublished["status"] = json!({"conditions": [{"type": "Published", "status": "False"}]});
+    assert_eq!(texts(&rules::check_change(&unpublished, &after)), Vec::<String>::new(), "not published yet");
+}
+
+#[test]
+fn partitions_only_grow_and_topics_stay_as_they_were_made() {
+    let kafka = "/spec/kafka";
+    let [mistake] = change("Other", kafka, json!({"partitions": 8}), json!({"partitions": 7})).try_into().expect("one");
+    assert!(mistake.starts_with("spec.kafka.partitions: partitions can only grow"), "{mistake}");
+    let [mistake] = change("Other", kafka, json!({"partitions": 8}), Value::Null).try_into().expect("one");
+    assert!(mistake.starts_with("spec.kafka.partitions: partitions can only grow"), "back to the default: {mistake}");
+    assert_eq!(change("Published", kafka, Value::Null, json!({"partitions": 5})), Vec::<String>::new());
+    let [mistake] = change("Other", kafka, Value::Null, json!({"partitions": 3})).try_into().expect("one");
+    assert!(mistake.starts_with("spec.kafka.partitions: partitions can only grow"), "from the default: {mistake}");
+
+    for (condition, pointer, before, after, place) in [
+        ("TopicsReady", kafka, json!({"topicPrefix": "a"}), json!({}), "spec.kafka.topicPrefix: the topics are there"),
+        ("TopicsReady", kafka, json!({"replicationFactor": 3}), json!({}), "spec.kafka.replicationFactor: the topics"),
+        (
+            "Validated",
+            "/spec/producer",
+            json!({"shards": 2}),
+            json!({"shards": 3}),
+            "spec.producer.shards: the list is cut",
+        ),
+    ] {
+        assert_eq!(change("Other", pointer, before.clone(), after.clone()), Vec::<String>::new(), "{place}");
+        let [mistake] = change(condition, pointer, before, after).try_into().expect(place);
+        assert!(mistake.starts_with(place), "{mistake}");
+    }
 }
 
 #[test]

@@ -185,16 +185,22 @@ impl Content {
             }
             (None, None, Some(each)) => {
                 let path = Slot::compile(engine, &format!("{place}.each.path"), &each.path, Escape::None)?;
-                let folder = contents.directory.join(&each.directory);
+                let (folder, field) = each.folder().ok_or_else(|| {
+                    vec![Mistake::new(
+                        format!("{place}.each"),
+                        "give exactly one of directory and persistentVolumeClaim",
+                    )]
+                })?;
+                let folder = contents.directory.join(folder);
                 match folder.canonicalize() {
                     Ok(folder) if folder.is_dir() => Ok(Self::Each { folder, path }),
                     Ok(_) => Err(vec![Mistake::new(
-                        format!("{place}.each.directory"),
+                        format!("{place}.each.{field}"),
                         format!("{} is not a folder", folder.display()),
                     )]),
                     Err(error) => {
                         let message = format!("{}: {error}; make the folder, or correct its name", folder.display());
-                        Err(vec![Mistake::new(format!("{place}.each.directory"), message)])
+                        Err(vec![Mistake::new(format!("{place}.each.{field}"), message)])
                     }
                 }
             }

@@ -79,8 +79,23 @@ impl Authority {
     /// # Panics
     /// If the machine can't make keys.
     pub fn client_pem(&self, name: &str) -> (String, String) {
+        self.client(name, None)
+    }
+
+    /// The same with an organization, which Kubernetes takes for a group.
+    ///
+    /// # Panics
+    /// If the machine can't make keys.
+    pub fn client_pem_in_group(&self, name: &str, group: &str) -> (String, String) {
+        self.client(name, Some(group))
+    }
+
+    fn client(&self, name: &str, group: Option<&str>) -> (String, String) {
         let mut params = CertificateParams::new(Vec::<String>::new()).expect("parameters");
         params.distinguished_name.push(DnType::CommonName, name);
+        if let Some(group) = group {
+            params.distinguished_name.push(DnType::OrganizationName, group);
+        }
         params.extended_key_usages.push(ExtendedKeyUsagePurpose::ClientAuth);
         let (key, certificate) = self.certify(params);
         (certificate.pem(), key.serialize_pem())

@@ -3,9 +3,12 @@
 pub mod cache;
 pub mod certificates;
 pub mod kafka;
+pub mod kubernetes;
 pub mod lists;
+mod process;
 pub mod sink;
 
 pub use certificates::Authority;
 pub use kafka::{Kafka, KafkaOptions};
+pub use kubernetes::ApiServer;
 pub use sink::{Action, Keep, Moment, Phase, Received, Sink, SinkOptions, SinkTls};

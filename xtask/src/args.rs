@@ -23,6 +23,8 @@ pub(crate) enum Task {
     Bench(Bench),
     /// Start or end real Apache Kafka brokers on this machine.
     Kafka(Kafka),
+    /// Start or end a real Kubernetes cluster on this machine, with Kafka and a mail server.
+    Cluster(Cluster),
     /// Kill, freeze and restart brokers, producers and workers, and compare the account with what the mail servers saw.
     Chaos(Chaos),
     /// Write crds/mailcampaigns.mailcampaign.io.yaml from the Rust types.
@@ -142,6 +144,42 @@ pub(crate) enum KafkaTask {
     },
     /// End the brokers and remove their data.
     Down,
+}
+
+/// `cargo xtask cluster`
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Kubernetes, its node, Kafka and the mail server live in a network of their own; on this machine they are reached at 127.0.0.1. Pods reach
+the mail server at smtp-relay.mail.svc.cluster.local:2525 and Kafka at kafka.kafka.svc.cluster.local:9092. They can't reach anything else.
+Needs root. The first `up` builds Kubernetes, which takes some minutes.
+
+Examples:
+  cargo xtask cluster up                 prints KUBECONFIG=… and so on, also if it runs already
+  export $(cargo xtask cluster up)       and tells it to the programs that this shell starts: kubectl, helm, tests
+  in-cluster COMMAND                     with that PATH, runs a command in the cluster's network
+  cargo xtask cluster install            builds the image localhost/mailcampaign:dev and gives it to the node
+  cargo xtask cluster status             what runs; fails if something is missing
+  cargo xtask cluster down               ends all of it and removes its data")]
+pub(crate) struct Cluster {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) task: ClusterTask,
+    /// Keep settings, data and logs here instead of in the cache; `down` removes it.
+    #[arg(long, global = true, value_name = "FOLDER")]
+    pub(crate) folder: Option<PathBuf>,
+}
+
+/// What to do with a cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+pub(crate) enum ClusterTask {
+    /// Make sure that the cluster runs, and print how to reach it.
+    Up,
+    /// End the cluster and remove its data.
+    Down,
+    /// Say what runs.
+    Status,
+    /// Build the programs and their image, and give it to the cluster.
+    Install,
 }
 
 fn one_or_three(text: &str) -> Result<u16, &'static str> {

@@ -1,4 +1,4 @@
-//! The project's own tool: `cargo xtask test | fuzz | bench | kafka | chaos | crds`.
+//! The project's own tool: `cargo xtask test | fuzz | bench | kafka | cluster | chaos | crds`.
 //!
 //! It installs or builds what the tests need, and runs what a developer and continuous integration run. No test lives here.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a tool that reports on the terminal")]
@@ -6,6 +6,7 @@
 mod args;
 mod bench;
 mod chaos;
+mod cluster;
 mod command;
 mod crds;
 mod fuzz;
@@ -23,6 +24,7 @@ fn main() -> ExitCode {
         Task::Fuzz(options) => fuzz::run(&options),
         Task::Bench(options) => bench::run(&options),
         Task::Kafka(options) => kafka::run(&options),
+        Task::Cluster(options) => cluster::run(&options),
         Task::Chaos(options) => chaos::run(&options),
         Task::Crds => crds::write(),
     };

@@ -9,13 +9,15 @@ use url::Url;
 type Check = fn(&str) -> Result<(), String>;
 
 /// Field paths below `spec`, `[]` for every entry of a list, and how to check the text there.
-const CHECKS: [(&str, Check); 6] = [
+const CHECKS: [(&str, Check); 8] = [
     ("recipients.source.http.url", web_address),
     ("recipients.encoding", encoding),
     ("message.from", mailbox),
     ("message.replyTo", mailbox_or_template),
     ("message.listUnsubscribe.url", web_address_or_template),
     ("message.listUnsubscribe.mailto", address_or_template),
+    ("startAt", timestamp),
+    ("delivery.window.timeZone", time_zone),
 ];
 
 /// Mistakes in `spec` that are not among `known` ones.
@@ -32,6 +34,7 @@ pub(super) fn check(spec: &Value, known: &[Mistake]) -> Vec<Mistake> {
             mistakes.push(Mistake::new(format!("spec.delivery.backends[{index}].http.url"), message));
         }
     }
+    mistakes.extend(quantities(spec));
     mistakes.extend(domains(&spec["delivery"]["rate"]["perDomain"]["domains"]));
     mistakes.extend(format_mistakes(&spec["recipients"]));
     mistakes.retain(|mistake| known.iter().all(|known| known.place != mistake.place));
@@ -77,6 +80,45 @@ fn address_or_template(text: &str) -> Result<(), String> {
     if is_template(text) { Ok(()) } else { EmailAddress::parse(address).map(drop).map_err(|error| error.to_string()) }
 }
 
+fn timestamp(text: &str) -> Result<(), String> {
+    let wrong = |error| format!("\"{text}\" is not a time like 2027-03-01T09:00:00+01:00: {error}");
+    text.parse::<jiff::Timestamp>().map(drop).map_err(wrong)
+}
+
+fn time_zone(name: &str) -> Result<(), String> {
+    crate::window::time_zone(name).map(drop).map_err(|error| error.to_string())
+}
+
+/// Amounts of `resources` that are none. (An API server applies the schema's pattern.)
+fn quantities(spec: &Value) -> Vec<Mistake> {
+    let mut mistakes = Vec::new();
+    for (pods, which) in
+        [("producer", "limits"), ("producer", "requests"), ("workers", "limits"), ("workers", "requests")]
+    {
+        for (name, amount) in spec[pods]["resources"][which].as_object().into_iter().flatten() {
+            if amount.as_str().is_some_and(|amount| !is_quantity(amount))
+                || amount.as_i64().is_some_and(|amount| amount < 0)
+            {
+                let place = format!("spec.{pods}.resources.{which}.{name}");
+                mistakes
+                    .push(Mistake::new(place, format!("{amount} is not an amount; write it like 500m, 2 or 256Mi")));
+            }
+        }
+    }
+    mistakes
+}
+
+/// A number and a unit, or a power of ten: `resource.Quantity` of the Kubernetes API, never negative.
+fn is_quantity(text: &str) -> bool {
+    let end = text.find(|letter: char| !letter.is_ascii_digit() && letter != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    let is_number = number.bytes().any(|byte| byte != b'.') && number.matches('.').count() <= 1;
+    let exponent = unit.strip_prefix(['e', 'E']).map(|power| power.strip_prefix(['+', '-']).unwrap_or(power));
+    let is_power = exponent.is_some_and(|power| !power.is_empty() && power.bytes().all(|byte| byte.is_ascii_digit()));
+    let units = ["", "n", "u", "m", "k", "M", "G", "T", "P", "E", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
+    is_number && (is_power || units.contains(&unit))
+}
+
 /// Every key of `perDomain.domains` is a domain, and none stands there twice in different spellings.
 fn domains(rates: &Value) -> Vec<Mistake> {
     let mut seen: HashMap<String, &str> = HashMap::new();
@@ -98,9 +140,13 @@ fn domains(rates: &Value) -> Vec<Mistake> {
 /// The format can be told, and `sheet` and `encoding` fit it.
 fn format_mistakes(recipients: &Value) -> Vec<Mistake> {
     let source = &recipients["source"];
-    let name = [&source["configMap"]["key"], &source["secret"]["key"], &source["http"]["url"]]
-        .into_iter()
-        .find_map(Value::as_str);
+    let names = [
+        &source["configMap"]["key"],
+        &source["secret"]["key"],
+        &source["persistentVolumeClaim"]["path"],
+        &source["http"]["url"],
+    ];
+    let name = names.into_iter().find_map(Value::as_str);
     let format = match (recipients["format"].as_str(), name) {
         (Some("Xlsx"), _) => ListFormat::Xlsx,
         (Some("Csv"), _) => ListFormat::Csv,

@@ -1,7 +1,7 @@
 //! Judges a document by the schema and its CEL rules, as an API server does, but names every mistake at once.
 
 use super::{
-    cel,
+    cel::{self, Rule},
     schema::{Kind, Schema},
 };
 use crate::mistake::{Mistake, nearest};
@@ -9,13 +9,14 @@ use ::cel::Value as CelValue;
 use serde_json::{Map, Value};
 use std::{borrow::Cow, collections::HashMap};
 
-/// Every mistake in a value at `path` (`spec`, or empty for the whole document).
-pub(super) fn judge(schema: &Schema, value: &Value, path: &str) -> Vec<Mistake> {
-    let mut judge = Judge { path: path.to_owned(), mistakes: Vec::new() };
-    judge.value(schema, value);
+/// Every mistake in a document. With what it was `before`, also in the change: the rules over `oldSelf` say nothing about a document alone.
+pub(super) fn judge(schema: &Schema, document: &Value, before: Option<&Value>) -> Vec<Mistake> {
+    let mut judge = Judge::default();
+    judge.value(schema, document, before);
     judge.mistakes
 }
 
+#[derive(Default)]
 struct Judge {
     path: String,
     mistakes: Vec<Mistake>,
@@ -29,23 +30,23 @@ struct Judged {
 
 impl Judge {
     /// Judges one value, its children first. None: it is not of the right type, so that nothing can be said about it.
-    fn value(&mut self, schema: &Schema, value: &Value) -> Option<CelValue> {
-        let before = self.mistakes.len();
+    fn value(&mut self, schema: &Schema, value: &Value, before: Option<&Value>) -> Option<CelValue> {
+        let so_far = self.mistakes.len();
         let judged = match (schema.kind, value) {
             (Kind::Object, Value::Object(fields)) => match schema.additional_properties.as_deref() {
                 Some(entry) => self.map(schema, entry, fields),
-                None => self.group(schema, fields),
+                None => self.group(schema, fields, before),
             },
             (Kind::Array, Value::Array(items)) => self.list(schema, items),
-            (Kind::String, Value::String(text)) => {
+            (Kind::String | Kind::IntOrString, Value::String(text)) => {
                 self.text(schema, text);
-                Judged { value: cel::scalar(schema, value), whole: self.mistakes.len() == before }
+                Judged { value: cel::scalar(schema, value), whole: self.mistakes.len() == so_far }
             }
-            (Kind::Integer | Kind::Number, Value::Number(number))
+            (Kind::Integer | Kind::Number | Kind::IntOrString, Value::Number(number))
                 if schema.kind == Kind::Number || !number.is_f64() =>
             {
                 self.number(schema, number.as_f64().unwrap_or(f64::MAX));
-                Judged { value: cel::scalar(schema, value), whole: self.mistakes.len() == before }
+                Judged { value: cel::scalar(schema, value), whole: self.mistakes.len() == so_far }
             }
             (Kind::Boolean, Value::Bool(bool)) => Judged { value: CelValue::Bool(*bool), whole: true },
             _ => {
@@ -54,13 +55,13 @@ impl Judge {
             }
         };
         if judged.whole {
-            self.rules(schema, &judged.value, self.mistakes.len() > before);
+            self.rules(schema, &judged.value, before, self.mistakes.len() > so_far);
         }
         Some(judged.value)
     }
 
     /// Fields with names that the schema knows.
-    fn group(&mut self, schema: &Schema, fields: &Map<String, Value>) -> Judged {
+    fn group(&mut self, schema: &Schema, fields: &Map<String, Value>, before: Option<&Value>) -> Judged {
         let (mut values, mut whole) = (HashMap::new(), true);
         for (name, value) in fields {
             let Some(property) = schema.properties.get(name) else {
@@ -75,7 +76,7 @@ impl Judge {
             };
             // A null that isn't allowed is dropped by an API server, and a default put in its place.
             if !value.is_null() {
-                match self.at(name, |judge| judge.value(property, value)) {
+                match self.at(name, |judge| judge.value(property, value, was(before, name, property))) {
                     Some(value) => drop(values.insert(cel::key(name), value)),
                     None => whole = false,
                 }
@@ -86,7 +87,7 @@ impl Judge {
                 continue;
             }
             if let Some(default) = &property.default {
-                let default = self.at(name, |judge| judge.value(property, default));
+                let default = self.at(name, |judge| judge.value(property, default, was(before, name, property)));
                 values.extend(default.map(|value| (cel::key(name), value)));
             } else if schema.required.contains(name) {
                 self.at(name, |judge| judge.mistake(missing(property)));
@@ -103,7 +104,7 @@ impl Judge {
         }
         let (mut values, mut whole) = (HashMap::new(), true);
         for (name, value) in fields.iter().filter(|(_, value)| !value.is_null()) {
-            match self.at(name, |judge| judge.value(entry, value)) {
+            match self.at(name, |judge| judge.value(entry, value, None)) {
                 Some(value) => drop(values.insert(cel::key(name), value)),
                 None => whole = false,
             }
@@ -121,7 +122,7 @@ impl Judge {
         let (mut values, mut whole) = (Vec::new(), true);
         if let Some(entry) = &schema.items {
             for (index, item) in items.iter().enumerate() {
-                match self.at_index(index, |judge| judge.value(entry, item)) {
+                match self.at_index(index, |judge| judge.value(entry, item, None)) {
                     Some(value) => values.push(value),
                     None => whole = false,
                 }
@@ -131,8 +132,13 @@ impl Judge {
         Judged { value: cel::list(values), whole }
     }
 
-    /// `x-kubernetes-list-type: map`: no two entries have the same keys.
+    /// `x-kubernetes-list-type`: no two entries of a `set` are the same, no two of a `map` have the same keys.
     fn distinct(&mut self, schema: &Schema, items: &[Value]) {
+        if schema.list_type.as_deref() == Some("set") {
+            for (index, item) in items.iter().enumerate().filter(|(index, item)| items[..*index].contains(item)) {
+                self.at_index(index, |judge| judge.mistake(format!("{item} stands there already; keep one of them")));
+            }
+        }
         for key in &schema.keys {
             let mut seen: HashMap<&str, usize> = HashMap::new();
             for (index, text) in
@@ -177,13 +183,19 @@ impl Judge {
     }
 
     /// `after_mistakes`: something below is wrong already, so that a rule which can't be evaluated says nothing new.
-    fn rules(&mut self, schema: &Schema, value: &CelValue, after_mistakes: bool) {
-        for rule in &schema.rules {
-            match rule.holds(value) {
-                Ok(true) => {}
-                Ok(false) => self.mistake(rule.message.clone()),
-                Err(_) if after_mistakes => {}
-                Err(error) => self.mistake(format!("{} ({error})", rule.message)),
+    fn rules(&mut self, schema: &Schema, value: &CelValue, before: Option<&Value>, after_mistakes: bool) {
+        let is_change = before.is_some() && schema.rules.iter().any(Rule::is_about_a_change);
+        let before = before.filter(|_| is_change).and_then(|before| Self::default().value(schema, before, None));
+        for rule in schema.rules.iter().filter(|rule| before.is_some() || !rule.is_about_a_change()) {
+            let message = match rule.holds(value, before.as_ref()) {
+                Ok(true) => continue,
+                Ok(false) => rule.message.clone(),
+                Err(_) if after_mistakes => continue,
+                Err(error) => format!("{} ({error})", rule.message),
+            };
+            match rule.field_path.strip_prefix('.') {
+                Some(field) => self.at(field, |judge| judge.mistake(message)),
+                None => self.mistake(message),
             }
         }
     }
@@ -234,6 +246,11 @@ impl Judge {
         self.path.truncate(length);
         result
     }
+}
+
+/// What a field was before; where it was absent, its default.
+fn was<'a>(before: Option<&'a Value>, name: &str, property: &'a Schema) -> Option<&'a Value> {
+    before?.get(name).filter(|value| !value.is_null()).or(property.default.as_ref())
 }
 
 fn quote_it(wanted: Kind) -> &'static str {

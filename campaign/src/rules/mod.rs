@@ -28,9 +28,19 @@ pub fn parse(document: &Value) -> Result<ValidCampaign, Vec<Mistake>> {
 
 /// Every mistake in a document; none: [`parse`] gives a campaign.
 pub fn check(document: &Value) -> Vec<Mistake> {
+    judged(document, None)
+}
+
+/// Every mistake in a document that is to take the place of another on a cluster: its own, and those of the change (list and message stay once they
+/// are published). What was before is judged with its status.
+pub fn check_change(before: &Value, document: &Value) -> Vec<Mistake> {
+    judged(document, Some(before))
+}
+
+fn judged(document: &Value, before: Option<&Value>) -> Vec<Mistake> {
     let mut mistakes = metadata::check(document);
     match schema::schema() {
-        Ok(schema) => mistakes.extend(judge::judge(schema, document, "")),
+        Ok(schema) => mistakes.extend(judge::judge(schema, document, before)),
         Err(defect) => mistakes.push(Mistake::new("campaign", defect)),
     }
     mistakes.extend(fields::check(&document["spec"], &mistakes));

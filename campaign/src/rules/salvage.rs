@@ -38,9 +38,7 @@ fn stand_in(message: &mut Value) {
     for attachment in attachments.into_iter().flatten().filter_map(Value::as_object_mut) {
         attachment.entry("filename").or_insert_with(absent);
         if let Some(each) = attachment.get_mut("each").and_then(Value::as_object_mut) {
-            for name in ["directory", "path"] {
-                each.entry(name).or_insert_with(absent);
-            }
+            each.entry("path").or_insert_with(absent);
         }
     }
 }

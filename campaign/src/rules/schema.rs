@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, sync::LazyLock};
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Schema {
-    #[serde(rename = "type")]
+    #[serde(default, rename = "type")]
     pub(super) kind: Kind,
     #[serde(default)]
     pub(super) description: String,
@@ -27,7 +27,7 @@ pub(super) struct Schema {
     pub(super) min_items: usize,
     pub(super) max_items: Option<usize>,
     #[serde(default, rename = "x-kubernetes-list-type")]
-    _list_type: Option<String>,
+    pub(super) list_type: Option<String>,
     #[serde(default, rename = "x-kubernetes-list-map-keys")]
     pub(super) keys: Vec<String>,
     #[serde(default, rename = "enum")]
@@ -39,12 +39,26 @@ pub(super) struct Schema {
     pub(super) maximum: Option<f64>,
     #[serde(default, rename = "x-kubernetes-validations")]
     pub(super) rules: Vec<Rule>,
+    /// Only quantities and the status have one; [`super::fields`] looks at quantities.
+    #[serde(default, rename = "pattern")]
+    _pattern: Option<String>,
+    #[serde(default, rename = "x-kubernetes-int-or-string")]
+    _int_or_string: bool,
+    #[serde(default, rename = "anyOf")]
+    _any_of: Vec<Value>,
+    /// A group without known fields is open, here as there.
+    #[serde(default, rename = "x-kubernetes-preserve-unknown-fields")]
+    _preserve_unknown_fields: bool,
 }
 
 /// The type of a value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Kind {
+    /// `x-kubernetes-int-or-string`, the only schema without a type.
+    #[default]
+    #[serde(skip)]
+    IntOrString,
     Object,
     Array,
     String,
@@ -57,6 +71,7 @@ impl Kind {
     /// For people.
     pub(super) fn name(self) -> &'static str {
         match self {
+            Self::IntOrString => "text or a whole number",
             Self::Object => "a group of fields",
             Self::Array => "a list",
             Self::String => "text",
@@ -100,9 +115,9 @@ pub(super) fn schema() -> Result<&'static Schema, String> {
     SCHEMA.as_ref().map_err(|error| format!("the schema in crds/ can't be read: {error}"))
 }
 
-/// Adds the fields that every object has and no definition declares.
+/// Adds the fields that every object has and no definition declares. The status is not judged: an API server passes over it where somebody writes it.
 fn with_implied_fields(mut schema: Schema) -> Result<Schema, String> {
-    for (field, kind) in [("apiVersion", "string"), ("kind", "string"), ("metadata", "object")] {
+    for (field, kind) in [("apiVersion", "string"), ("kind", "string"), ("metadata", "object"), ("status", "object")] {
         let implied = serde_json::from_value(json!({"type": kind})).map_err(|error| error.to_string())?;
         schema.properties.insert(field.to_owned(), implied);
     }

@@ -1,7 +1,7 @@
 //! A campaign that obeys every rule: parsed once, not checked again.
 
 use crate::{
-    MailCampaignSpec, Mailbox, Mistake,
+    DeliveryWindow, MailCampaignSpec, Mailbox, Mistake,
     address::ascii_domain,
     spec::{ListFormat, OnUnknown},
 };
@@ -20,6 +20,8 @@ pub struct ValidCampaign {
     pub from: Mailbox,
     /// The list's format: `spec.recipients.format`, else by the ending of its name.
     pub list_format: ListFormat,
+    /// `spec.delivery.window`.
+    pub window: Option<DeliveryWindow>,
 }
 
 impl ValidCampaign {
@@ -55,6 +57,13 @@ pub(super) fn read(document: &Value) -> Result<ValidCampaign, Mistake> {
         .format
         .or_else(|| ListFormat::of_name(spec.recipients.source.name()))
         .ok_or_else(|| Mistake::new("spec.recipients.format", "is missing"))?;
+    let window = spec
+        .delivery
+        .window
+        .as_ref()
+        .map(DeliveryWindow::new)
+        .transpose()
+        .map_err(|error| Mistake::new("spec.delivery.window.timeZone", error.to_string()))?;
     let text = |field: &str| document["metadata"][field].as_str().map(str::to_owned);
     Ok(ValidCampaign {
         namespace: text("namespace").unwrap_or_else(|| "default".to_owned()),
@@ -62,6 +71,7 @@ pub(super) fn read(document: &Value) -> Result<ValidCampaign, Mistake> {
         spec,
         from,
         list_format,
+        window,
     })
 }
 

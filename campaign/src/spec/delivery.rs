@@ -1,6 +1,6 @@
 //! `spec.delivery`: through which servers, how fast, and what happens when it fails.
 
-use super::{KeyRef, rules};
+use super::{KeyRef, Window, rules};
 use crate::duration::HumanDuration;
 use kube::KubeSchema;
 use schemars::JsonSchema;
@@ -18,6 +18,9 @@ pub struct Delivery {
     /// Mails a second; absent: unlimited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<Rate>,
+    /// The hours in which mails may leave; absent: any time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<Window>,
     /// When and how often to try again.
     #[serde(default)]
     pub retry: Retry,

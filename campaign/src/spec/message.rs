@@ -1,9 +1,9 @@
 //! `spec.message`: what each recipient gets.
 
-use super::{ContentRef, KeyRef, rules};
+use super::{ClaimPath, ContentRef, KeyRef, rules};
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::PathBuf};
 
 /// What to mail. Every text is a template over the columns of the list.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -122,16 +122,35 @@ pub struct Attachment {
     pub each: Option<EachFile>,
 }
 
-/// A ready file per recipient, named in the list. Neither `..` nor a link leads out of the folder.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, KubeSchema)]
+/// A ready file per recipient, named in the list, in exactly one of `directory` and `persistentVolumeClaim`. Neither `..` nor a link leads out of the folder.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(validation = (
+    "[has(self.directory), has(self.persistentVolumeClaim)].exists_one(set, set)",
+    "give exactly one of directory and persistentVolumeClaim",
+))]
 pub struct EachFile {
     /// Folder, beside the campaign's file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
     #[x_kube(validation = rules::FOLDER_BESIDE)]
-    pub directory: String,
+    pub directory: Option<String>,
+    /// Folder in a volume.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub persistent_volume_claim: Option<ClaimPath>,
     /// Path in the folder, a template.
     #[schemars(length(min = 1, max = 1024))]
     #[x_kube(validation = rules::ONE_LINE)]
     pub path: String,
+}
+
+impl EachFile {
+    /// The folder, relative to that of the campaign's file, and the field that names it; none if no field does.
+    pub fn folder(&self) -> Option<(PathBuf, &'static str)> {
+        match (&self.directory, &self.persistent_volume_claim) {
+            (Some(directory), _) => Some((PathBuf::from(directory), "directory")),
+            (None, Some(claim)) => Some((claim.beside(), "persistentVolumeClaim.path")),
+            (None, None) => None,
+        }
+    }
 }

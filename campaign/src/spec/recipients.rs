@@ -1,6 +1,6 @@
 //! `spec.recipients`: the list, and which of its rows are mailed.
 
-use super::{ContentRef, KeyRef, rules};
+use super::{ClaimPath, ContentRef, KeyRef, rules};
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -45,8 +45,8 @@ fn yes() -> bool {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[x_kube(validation = (
-    "[has(self.configMap), has(self.secret), has(self.http)].exists_one(set, set)",
-    "give exactly one of configMap, secret and http",
+    "[has(self.configMap), has(self.secret), has(self.persistentVolumeClaim), has(self.http)].exists_one(set, set)",
+    "give exactly one of configMap, secret, persistentVolumeClaim and http",
 ))]
 pub struct ListSource {
     /// A key of a ConfigMap.
@@ -55,16 +55,20 @@ pub struct ListSource {
     /// A key of a Secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret: Option<KeyRef>,
+    /// A file in a volume.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub persistent_volume_claim: Option<ClaimPath>,
     /// A file fetched by HTTP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http: Option<HttpSource>,
 }
 
 impl ListSource {
-    /// What the list is called: its key, or its web address.
+    /// What the list is called: its key, its path in the volume, or its web address.
     pub fn name(&self) -> &str {
         let key = self.config_map.as_ref().or(self.secret.as_ref()).map(|key| key.key.as_str());
-        key.or_else(|| self.http.as_ref().map(|http| http.url.as_str())).unwrap_or_default()
+        let path = || self.persistent_volume_claim.as_ref().map(|claim| claim.path.as_str());
+        key.or_else(path).or_else(|| self.http.as_ref().map(|http| http.url.as_str())).unwrap_or_default()
     }
 }
 

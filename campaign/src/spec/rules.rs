@@ -6,6 +6,20 @@ use schemars::{Schema, SchemaGenerator, json_schema};
 /// A CEL expression over `self`, and the message for people.
 type Rule = (&'static str, &'static str);
 
+/// A rule over a group of fields about one of them, which the mistake then names as its place: `.maxReplicas`.
+pub(super) fn at(field: &str, expression: &str, message: &str) -> kube::core::Rule {
+    kube::core::Rule::new(expression).message(message).field_path(field)
+}
+
+/// A rule over the whole resource that counts from the moment at which a condition of the status is true: before, everything may be mended.
+pub(super) fn once(condition: &str, field: &str, expression: &str, message: &str) -> kube::core::Rule {
+    let expression = format!(
+        "!has(oldSelf.status) || !has(oldSelf.status.conditions) || \
+         !oldSelf.status.conditions.exists(c, c.type == '{condition}' && c.status == 'True') || ({expression})"
+    );
+    at(field, &expression, message)
+}
+
 /// A topic name has 249 characters at most, of which a campaign's name may have 40; a dot separates its parts.
 pub(super) const CAMPAIGN_NAME: Rule = (
     "!has(self.metadata.name) || (size(self.metadata.name) <= 40 && !self.metadata.name.contains('.'))",
@@ -48,6 +62,22 @@ pub(super) const WEB_ADDRESS_OR_TEMPLATE: Rule = (
 
 /// What becomes part of a header.
 pub(super) const ONE_LINE: Rule = ("!self.matches('[\\\\r\\\\n]')", "write it in one line, without a line break");
+
+/// A path in a volume.
+pub(super) const PATH_IN_VOLUME: Rule =
+    ("!self.startsWith('/') && !self.matches('(^|/)[.][.](/|$)')", "write a path in the volume: relative, without ..");
+
+/// Name of a time zone. Whether there is one of that name, no API server knows for sure: the programs look it up.
+pub(super) const TIME_ZONE: Rule = (
+    "self.matches('^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$')",
+    "write the name of a time zone, like Europe/Berlin, America/New_York or UTC",
+);
+
+/// The first part of a topic's name. (249 characters less namespace, name, uid, kind and dots.)
+pub(super) const TOPIC_PREFIX: Rule = (
+    "self.matches('^[a-zA-Z0-9][-._a-zA-Z0-9]*$')",
+    "write letters, digits, - _ and . only; it begins with a letter or digit",
+);
 
 /// A folder beside the campaign's file.
 pub(super) const FOLDER_BESIDE: Rule = (
@@ -114,4 +144,56 @@ pub(super) fn rate(_: &mut SchemaGenerator) -> Schema {
 /// Mails a second by domain.
 pub(super) fn rates_by_domain(generate: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "object", "maxProperties": 500, "additionalProperties": rate(generate)})
+}
+
+/// A point in time (RFC 3339). No format `date-time`: an API server takes offsets for it that are none.
+pub(super) fn timestamp(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "string",
+        "maxLength": 40,
+        "x-kubernetes-validations": [{
+            "rule": "self.matches('^20[0-9]{2}-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]([.][0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$') \
+                     && timestamp(self) > timestamp('1999-12-30T00:00:00Z')",
+            "message": "write a time with its offset from UTC, like 2027-03-01T08:00:00Z or 2027-03-01T09:00:00+01:00",
+        }],
+    })
+}
+
+/// Amounts by the name of the resource. The pattern is that of the Kubernetes API's own quantities.
+pub(super) fn quantities(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "maxProperties": 20,
+        "additionalProperties": {
+            "x-kubernetes-int-or-string": true,
+            "anyOf": [{"type": "integer"}, {"type": "string"}],
+            "pattern": "^([0-9]+([.][0-9]*)?|[.][0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+)?$",
+            "maxLength": 40,
+        },
+    })
+}
+
+/// Labels: texts by name. The API server judges names and values when pods are made of them.
+pub(super) fn labels(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "object", "maxProperties": 50, "additionalProperties": {"type": "string", "maxLength": 63}})
+}
+
+/// Annotations: longer texts by name.
+pub(super) fn annotations(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "object", "maxProperties": 50, "additionalProperties": {"type": "string", "maxLength": 16_384}})
+}
+
+/// Fields that only the Kubernetes API knows: large, rarely used, and judged by it when pods are made of them.
+pub(super) fn anything(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "object", "x-kubernetes-preserve-unknown-fields": true})
+}
+
+/// A list of them.
+pub(super) fn list_of_anything(generate: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "array", "maxItems": 16, "items": anything(generate)})
+}
+
+/// Numbers of groups.
+pub(super) fn groups(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "array", "maxItems": 32, "items": {"type": "integer", "minimum": 0, "maximum": 2_147_483_647}})
 }

@@ -224,7 +224,8 @@ fn a_ready_file_comes_from_its_folder_and_from_nowhere_else() {
     std::os::unix::fs::symlink("../secret.txt", folder.join("out.txt")).expect("linked");
     std::os::unix::fs::symlink("ada.pdf", folder.join("in.pdf")).expect("linked");
     let mut spec = spec();
-    let each = EachFile { directory: "contracts".to_owned(), path: "{{ File }}".to_owned() };
+    let each =
+        EachFile { directory: Some("contracts".to_owned()), path: "{{ File }}".to_owned(), ..EachFile::default() };
     spec.attachments = vec![attachment("contract.pdf", |made| made.each = Some(each))];
     let letters = compile(&spec, &Contents::in_directory(root.path()));
     let outcome = |file: &str| {
@@ -312,7 +313,10 @@ fn every_mistake_is_told_with_its_place_in_one_go() {
     spec.list_unsubscribe = Some(ListUnsubscribe { url: None, mailto: Some("{{".to_owned()), one_click: true });
     spec.attachments = vec![
         attachment("{{ a b }}", |made| made.file = Some(reference("gone.pdf"))),
-        attachment("x.pdf", |made| made.each = Some(EachFile { directory: "gone".to_owned(), path: "{{".to_owned() })),
+        attachment("x.pdf", |made| {
+            made.each =
+                Some(EachFile { directory: Some("gone".to_owned()), path: "{{".to_owned(), ..EachFile::default() });
+        }),
         attachment("x.docx", |made| made.docx = Some(reference("text.docx"))),
     ];
     let mistakes = Letters::compile(&spec, common::uid(), &contents_with("text.docx", b"not a document"))

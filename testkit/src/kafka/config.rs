@@ -43,10 +43,14 @@ pub(super) fn properties(place: usize, ports: &[Ports], options: &KafkaOptions, 
     let client = format!("CLIENT://127.0.0.1:{}", own.client);
     let inside = format!("INSIDE://127.0.0.1:{}", own.inside);
     set("node.id", node_id(place).to_string());
-    set("listeners", format!("{client},{inside},CONTROLLER://127.0.0.1:{}", own.controller));
-    set("advertised.listeners", format!("{client},{inside}"));
+    let (listen, advertised) = options.second_address.as_ref().map_or_else(Default::default, |second| {
+        (format!(",SECOND://{}", second.listen), format!(",SECOND://{}", second.advertised))
+    });
+    set("listeners", format!("{client},{inside},CONTROLLER://127.0.0.1:{}{listen}", own.controller));
+    set("advertised.listeners", format!("{client},{inside}{advertised}"));
     let protocol = options.security.protocol();
-    set("listener.security.protocol.map", format!("CLIENT:{protocol},INSIDE:PLAINTEXT,CONTROLLER:PLAINTEXT"));
+    let map = format!("CLIENT:{protocol},INSIDE:PLAINTEXT,CONTROLLER:PLAINTEXT,SECOND:PLAINTEXT");
+    set("listener.security.protocol.map", map);
     set("controller.quorum.voters", voters(ports));
     set("log.dirs", folder.join("data").display().to_string());
     let replicas = if ports.len() >= 3 { ("3", "2") } else { ("1", "1") };
@@ -74,4 +78,23 @@ pub(super) fn node_id(place: usize) -> usize {
 fn voters(ports: &[Ports]) -> String {
     let of = |(place, ports): (usize, &Ports)| format!("{}@127.0.0.1:{}", node_id(place), ports.controller);
     ports.iter().enumerate().map(of).collect::<Vec<_>>().join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broker_with_a_second_address_tells_those_who_come_there_its_second_name() {
+        let ports = [Ports { client: 1, inside: 2, controller: 3 }];
+        let listen = "10.0.0.1:4".parse().expect("an address");
+        let options = KafkaOptions::default().second_address(listen, "kafka.example.com:9092");
+        let text = properties(0, &ports, &options, Path::new("broker"));
+        let lines: Vec<&str> = text.lines().filter(|line| line.contains("listeners=")).collect();
+        let inner = "CLIENT://127.0.0.1:1,INSIDE://127.0.0.1:2";
+        let second = format!("listeners={inner},CONTROLLER://127.0.0.1:3,SECOND://10.0.0.1:4");
+        assert!(lines.contains(&second.as_str()), "{lines:?}");
+        let advertised = format!("advertised.listeners={inner},SECOND://kafka.example.com:9092");
+        assert!(lines.contains(&advertised.as_str()), "{lines:?}");
+    }
 }

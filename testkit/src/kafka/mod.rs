@@ -9,7 +9,7 @@ mod cluster;
 mod config;
 mod dist;
 mod error;
-mod ports;
+pub(crate) mod ports;
 mod rights;
 mod security;
 mod shared;
@@ -24,6 +24,7 @@ pub use security::{Login, Security};
 pub use shared::{BOOTSTRAP_VARIABLE, Shared};
 pub use standing::{Standing, Up};
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// What brokers are wanted. `KafkaOptions::default()` is one, on free ports, with data that goes when it ends.
@@ -35,6 +36,14 @@ pub struct KafkaOptions {
     folder: Option<PathBuf>,
     first_port: Option<u16>,
     runs_long: bool,
+    second_address: Option<SecondAddress>,
+}
+
+/// Another address of a broker, for clients to whom 127.0.0.1 is somebody else.
+#[derive(Debug, Clone)]
+struct SecondAddress {
+    listen: SocketAddr,
+    advertised: String,
 }
 
 impl Default for KafkaOptions {
@@ -46,6 +55,7 @@ impl Default for KafkaOptions {
             folder: None,
             first_port: None,
             runs_long: false,
+            second_address: None,
         }
     }
 }
@@ -90,6 +100,14 @@ impl KafkaOptions {
     #[must_use]
     pub fn runs_long(mut self) -> Self {
         self.runs_long = true;
+        self
+    }
+
+    /// The (one) broker also listens there, and tells who comes that way to come to `advertised` (host and port). Its port must be another than those of
+    /// the first address.
+    #[must_use]
+    pub fn second_address(mut self, listen: SocketAddr, advertised: &str) -> Self {
+        self.second_address = Some(SecondAddress { listen, advertised: advertised.to_owned() });
         self
     }
 }

@@ -10,7 +10,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 
 /// How many brokers there can be.
-pub(super) const MOST_BROKERS: u16 = 3;
+pub(crate) const MOST_BROKERS: u16 = 3;
 /// The first port of the first block, and how many blocks there are. Linux chooses from 32768 on.
 const FIRST: u16 = 20_000;
 const BLOCKS: u16 = 1_000;
@@ -18,25 +18,25 @@ const BLOCK: u16 = 3 * MOST_BROKERS;
 
 /// The ports of one broker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Ports {
+pub(crate) struct Ports {
     /// Where clients come.
-    pub(super) client: u16,
+    pub(crate) client: u16,
     /// Where brokers talk to each other, and the rig to them: never encrypted, no login.
-    pub(super) inside: u16,
+    pub(crate) inside: u16,
     /// Where controllers talk to each other.
-    pub(super) controller: u16,
+    pub(crate) controller: u16,
 }
 
 /// The ports of all brokers, and the lock that keeps others away from them.
 #[derive(Debug)]
-pub(super) struct Block {
-    pub(super) ports: Vec<Ports>,
+pub(crate) struct Block {
+    pub(crate) ports: Vec<Ports>,
     _lock: Option<File>,
 }
 
 impl Block {
     /// Ports that nobody uses.
-    pub(super) fn choose(brokers: u16) -> Result<Self, Error> {
+    pub(crate) fn choose(brokers: u16) -> Result<Self, Error> {
         let folder = cache::folder("ports").map_err(Error::file(Path::new("the cache")))?;
         std::fs::create_dir_all(&folder).map_err(Error::file(&folder))?;
         // Processes begin at different places, so that they seldom meet.
@@ -57,7 +57,7 @@ impl Block {
     }
 
     /// Clients come to `first` and the ports after it; the brokers' own are ten and twenty above.
-    pub(super) fn given(first: u16, brokers: u16) -> Result<Self, Error> {
+    pub(crate) fn given(first: u16, brokers: u16) -> Result<Self, Error> {
         if first.checked_add(2 * 10 + MOST_BROKERS).is_none() {
             return Err(Error::NoPorts { from: first });
         }
@@ -65,7 +65,7 @@ impl Block {
     }
 
     /// Whether nobody listens on any of them.
-    pub(super) fn is_free(&self) -> bool {
+    pub(crate) fn is_free(&self) -> bool {
         are_free(&self.ports)
     }
 }

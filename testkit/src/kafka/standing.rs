@@ -6,10 +6,11 @@ use super::broker::{Place, Process};
 use super::cluster::{addresses, id, places, prepare};
 use super::dist::Dist;
 use super::ports::{Block, MOST_BROKERS};
-use super::{Error, KafkaOptions, archive};
-use crate::cache;
+use super::{Error, KafkaOptions, SecondAddress, archive};
+use crate::{cache, process};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs::File;
+use std::net::SocketAddr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -22,6 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub struct Standing {
     folder: PathBuf,
+    second_address: Option<SecondAddress>,
 }
 
 /// What a call of [`Standing::up`] did.
@@ -39,12 +41,19 @@ impl Standing {
     /// # Errors
     /// If there is no cache.
     pub fn of_this_machine() -> Result<Self, Error> {
-        Ok(Self { folder: cache::folder("kafka").map_err(Error::file(Path::new("the cache")))? })
+        Ok(Self::in_folder(cache::folder("kafka").map_err(Error::file(Path::new("the cache")))?))
     }
 
     /// Those in a folder of one's own, which is removed when they end.
     pub fn in_folder(folder: impl Into<PathBuf>) -> Self {
-        Self { folder: folder.into() }
+        Self { folder: folder.into(), second_address: None }
+    }
+
+    /// The (one) broker can be reached in a second way; see [`KafkaOptions::second_address`].
+    #[must_use]
+    pub fn second_address(mut self, listen: SocketAddr, advertised: &str) -> Self {
+        self.second_address = Some(SecondAddress { listen, advertised: advertised.to_owned() });
+        self
     }
 
     /// Makes sure that so many brokers (1 or 3) run. Brokers that run stay as they are; where all are gone (a reboot), what they left is removed and new
@@ -83,7 +92,9 @@ impl Standing {
     }
 
     fn options(&self, state: State) -> KafkaOptions {
-        KafkaOptions::default().brokers(state.brokers).folder(&self.folder).runs_long()
+        let mut options = KafkaOptions::default().brokers(state.brokers).folder(&self.folder).runs_long();
+        options.second_address.clone_from(&self.second_address);
+        options
     }
 
     fn begin(&self, dist: &Dist, brokers: u16, first_port: Option<u16>) -> Result<String, Error> {
@@ -130,7 +141,7 @@ impl Standing {
         }
         let deadline = Instant::now() + PATIENCE;
         for process in processes {
-            while !is_gone(process) {
+            while !process::is_gone(process) {
                 if Instant::now() > deadline {
                     return Err(Error::StillThere { process: process.as_raw_nonzero().get() });
                 }
@@ -165,23 +176,11 @@ fn process_of(place: &Place) -> Option<Pid> {
 /// The process that has this file as an argument. One that has ended, and nobody asked how, has no arguments.
 fn process_with(file: &Path) -> Option<Pid> {
     let wanted = file.as_os_str().as_bytes();
-    let numbers = std::fs::read_dir("/proc").ok()?.flatten();
-    let pids = numbers.filter_map(|entry| Pid::from_raw(entry.file_name().to_str()?.parse().ok()?));
-    pids.into_iter().find(|pid| {
-        let line = std::fs::read(format!("/proc/{}/cmdline", pid.as_raw_nonzero())).unwrap_or_default();
+    process::all().into_iter().find(|pid| {
+        let line = std::fs::read(process::folder_of(*pid).join("cmdline")).unwrap_or_default();
         let mut words = line.split(|byte| *byte == 0);
         words.any(|word| word == b"kafka.Kafka") && words.next() == Some(wanted)
     })
-}
-
-/// Whether a process has ended, with all its threads: only then are its files and ports free. It may still be listed, while nobody has asked how it ended.
-fn is_gone(process: Pid) -> bool {
-    let listed = PathBuf::from(format!("/proc/{}", process.as_raw_nonzero()));
-    let Ok(state) = std::fs::read_to_string(listed.join("stat")) else { return true };
-    // The name before the state is in parentheses, and may hold any sign.
-    let has_ended = state.rsplit_once(") ").is_some_and(|(_, state)| state.starts_with(['Z', 'X']));
-    let threads = std::fs::read_dir(listed.join("task")).map_or(0, Iterator::count);
-    has_ended && threads <= 1
 }
 
 /// What was started in a folder.

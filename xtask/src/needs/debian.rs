@@ -15,6 +15,18 @@ struct Package {
 const JAVA: &str = "default-jre-headless";
 const MAVEN: &str = "maven";
 
+/// What a cluster's node is made of.
+const NODE: [&str; 8] = [
+    "containerd",
+    "runc",
+    "containernetworking-plugins",
+    "iptables",
+    "iproute2",
+    "catatonit",
+    "debootstrap",
+    "buildah",
+];
+
 const PACKAGES: &[Package] = &[
     Package { name: "postfix", is_there: || has("smtp-sink") && has("smtp-source") },
     Package { name: "libreoffice-writer", is_there: || has("soffice") && has("lowriter") },
@@ -32,6 +44,18 @@ const PACKAGES: &[Package] = &[
     Package { name: "make", is_there: || has("make") },
     Package { name: "perl", is_there: || has("perl") },
     Package { name: "g++", is_there: || has("c++") || has("g++") },
+    // A node of a cluster, and what makes its images.
+    Package { name: "containerd", is_there: || has("containerd") && has("ctr") },
+    Package { name: "runc", is_there: || has("runc") },
+    Package {
+        name: "containernetworking-plugins",
+        is_there: || Path::new("/usr/lib/cni/bridge").is_file() && Path::new("/usr/lib/cni/host-local").is_file(),
+    },
+    Package { name: "iptables", is_there: || has("iptables") && has("iptables-restore") },
+    Package { name: "iproute2", is_there: || has("ip") },
+    Package { name: "catatonit", is_there: || has("catatonit") },
+    Package { name: "debootstrap", is_there: || has("debootstrap") },
+    Package { name: "buildah", is_there: || has("buildah") },
     Package {
         name: "python3-venv",
         is_there: || succeeds(Command::new("python3").args(["-c", "import venv, ensurepip"])),
@@ -50,6 +74,11 @@ pub(crate) fn ensure() -> Result<()> {
 /// The same for what brokers need, and no more.
 pub(crate) fn ensure_for_kafka() -> Result<()> {
     install(|name| [JAVA, MAVEN].contains(&name))
+}
+
+/// The same for a cluster: its node and its broker.
+pub(crate) fn ensure_for_cluster() -> Result<()> {
+    install(|name| [JAVA, MAVEN].contains(&name) || NODE.contains(&name))
 }
 
 fn install(wanted: impl Fn(&str) -> bool) -> Result<()> {

@@ -1,8 +1,9 @@
-//! What the tests need besides a Rust compiler: programs of the system, Python's libraries, Rust's tools.
+//! What the tests need besides a Rust compiler: programs of the system, Python's libraries, Rust's tools, Kubernetes.
 //!
 //! As root everything that is missing is installed; otherwise it is named. When nothing is missing this costs well under a second.
 
 pub(crate) mod debian;
+pub(crate) mod kubernetes;
 pub(crate) mod python;
 pub(crate) mod rust;
 
@@ -13,5 +14,6 @@ use std::path::PathBuf;
 pub(crate) fn ensure() -> Result<PathBuf> {
     debian::ensure()?;
     rust::ensure()?;
+    kubernetes::ensure()?;
     python::ensure()
 }

@@ -1,0 +1,4 @@
+//! Kubernetes as the tests get it.
+
+mod api_server;
+mod cluster;

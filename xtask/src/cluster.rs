@@ -1,0 +1,99 @@
+//! `cargo xtask cluster up | down | status | install`: a real Kubernetes cluster for people and for tests, which stays when this program ends.
+//!
+//! On stdout are the lines that a shell can evaluate; what happens is told on stderr.
+
+use crate::args::{Cluster as Options, ClusterTask};
+use crate::command::{cargo, is_root, root, run as run_to_end, target_folder};
+use crate::needs;
+use anyhow::{Result, bail};
+use std::path::PathBuf;
+use std::process::Command;
+use testkit::cache;
+use testkit::kubernetes::{BASE, Cluster, KAFKA_FOR_PODS, build_image, version};
+
+/// Programs of the cluster that are this project's own.
+const PROGRAMS: [&str; 2] = ["smtp-sink-recording", "namespace-doors"];
+
+/// What goes into the image: packages and their programs.
+const IN_IMAGE: [(&str, &str); 2] = [("producer", "mailcampaign-producer"), ("worker", "mailcampaign-worker")];
+/// The image as pods name it.
+const IMAGE: &str = "localhost/mailcampaign:dev";
+
+/// Starts, ends or looks at the cluster of this machine.
+pub(crate) fn run(options: &Options) -> Result<bool> {
+    let programs = target_folder().join("debug");
+    let cluster = match &options.folder {
+        Some(folder) => Cluster::in_folder(std::path::absolute(folder)?, programs),
+        None => Cluster::of_this_machine(programs)?,
+    };
+    match options.task {
+        ClusterTask::Up => {
+            if !is_root() {
+                bail!("a node needs root (network namespaces, mounts, control groups); run this as root");
+            }
+            needs::debian::ensure_for_cluster()?;
+            build_programs()?;
+            eprintln!("Kubernetes {}, one moment", version());
+            needs::kubernetes::ensure()?;
+            let up = cluster.up()?;
+            eprintln!("{}; pods reach Kafka at {KAFKA_FOR_PODS}", up.done);
+            print(&up.variables);
+            Ok(true)
+        }
+        ClusterTask::Install => {
+            cluster.load(&image()?)?;
+            eprintln!("the node has the image {IMAGE}");
+            Ok(true)
+        }
+        ClusterTask::Down => {
+            let done = if cluster.down()? { "ended, and its data removed" } else { "no cluster runs" };
+            eprintln!("{done}");
+            Ok(true)
+        }
+        ClusterTask::Status => {
+            let parts = cluster.status();
+            for (name, runs) in &parts {
+                eprintln!("{name:<24} {}", if *runs { "runs" } else { "doesn't run" });
+            }
+            if let Some(variables) = cluster.variables_if_up() {
+                print(&variables);
+            }
+            Ok(parts.iter().all(|(_, runs)| *runs))
+        }
+    }
+}
+
+fn print(variables: &[(&str, String)]) {
+    for (name, value) in variables {
+        println!("{name}={value}");
+    }
+}
+
+fn build_programs() -> Result<()> {
+    let mut command = cargo(["build", "--quiet", "--package", "testkit"]);
+    command.args(PROGRAMS.iter().flat_map(|name| ["--bin", name]));
+    command.stdout(std::io::stderr());
+    run_to_end(&mut command)
+}
+
+/// Builds the image from the project's Dockerfile, with programs that cargo built here; its archive.
+fn image() -> Result<PathBuf> {
+    let mut build = cargo(["build", "--quiet"]);
+    build.args(IN_IMAGE.iter().flat_map(|(package, _)| ["--package", package])).arg("--bins");
+    run_to_end(build.stdout(std::io::stderr()))?;
+    let context = tempfile::tempdir()?;
+    let programs = context.path().join("programs");
+    std::fs::create_dir(&programs)?;
+    for (_, program) in IN_IMAGE {
+        let built = target_folder().join("debug").join(program);
+        // What only a debugger reads is most of it.
+        run_to_end(Command::new("strip").arg("--strip-debug").arg("-o").arg(programs.join(program)).arg(built))?;
+    }
+    std::fs::copy(root().join("Dockerfile"), context.path().join("Dockerfile"))?;
+    let archive = cache::folder("images")?.join("mailcampaign.tar");
+    if let Some(folder) = archive.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    build_image(context.path(), IMAGE, &[("BUILDER", BASE), ("BASE", BASE)], &archive)?;
+    Ok(archive)
+}
