@@ -1,7 +1,7 @@
 # The image of everything that runs on a cluster; each container names the program that it wants.
 #
 #   docker build --tag mailcampaign .                                   builds the programs, then the image
-#   docker build --build-arg BASE=gcr.io/distroless/cc-debian12 .       on another base: glibc is all that it must have
+#   docker build --build-arg BASE=my/base .                             on another base: glibc is all that it must have
 #
 # Programs that are built already are taken from the folder `programs`, if there is one. Nothing is fetched then, and any image does as BUILDER:
 # `cargo xtask cluster install` makes it so.
@@ -19,8 +19,7 @@ RUN set -eu; \
 
 FROM ${BASE}
 LABEL org.opencontainers.image.title="MailCampaign" \
-      org.opencontainers.image.licenses="Apache-2.0" \
-      org.opencontainers.image.source="https://github.com/mailcampaign/mailcampaign"
+      org.opencontainers.image.licenses="Apache-2.0"
 # The authorities that mail servers' certificates are checked against.
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /programs/ /usr/local/bin/
