@@ -2,7 +2,7 @@
 //!
 //! A reference (`configMap` or `secret` with name and key) is looked up among the ConfigMaps and Secrets of the same YAML file, then as the file `key`
 //! beside it. The credentials of `smtp.auth.secret` (keys `username` and `password`) are looked up there too, then as the files `<name>/username` and
-//! `<name>/password` beside the campaign's file. What is in a volume (`persistentVolumeClaim`) is in a folder of the claim's name there. No name and no link leads out of the campaign's folder.
+//! `<name>/password` beside the campaign's file. In a pod each object is a folder, `configMaps/<name>` or `secrets/<name>`, which goes before. What is in a volume (`persistentVolumeClaim`) is in a folder of the claim's name there. No name and no link leads out of the campaign's folder.
 
 mod documents;
 mod download;
@@ -47,8 +47,12 @@ impl Bundle {
         blocking(move || gathered.finish()).await
     }
 
-    /// Who the campaign is on this machine (see [`CampaignUid::alone`]); `run` is the label of `--run`.
+    /// Who the campaign is: the resource's uid, where the file is what a cluster prints of it; else, and with the label of `--run`, see
+    /// [`CampaignUid::alone`].
     pub fn uid(&self, run: Option<&str>) -> CampaignUid {
+        if let (Some(uid), None) = (self.campaign.uid, run) {
+            return uid;
+        }
         CampaignUid::alone(&self.campaign.namespaced_name(), &self.hashes.list, &self.hashes.message, run)
     }
 }

@@ -1,4 +1,4 @@
-//! Finds what a campaign refers to: among the documents of its file, then beside it.
+//! Finds what a campaign refers to: among the documents of its file, then where a pod has it mounted, then beside the file.
 
 use crate::{
     documents::{Data, Documents},
@@ -41,7 +41,9 @@ impl<'a> Lookup<'a> {
         if let Some(bytes) = self.objects(reference).get(&key.name).and_then(|data| data.get(&key.key)) {
             return Ok(Place::Document(bytes.clone()));
         }
-        self.file(&reference.field, &reference.file, |file| self.missing(reference, file)).map(Place::File)
+        let mounted = reference.mounted().filter(|mounted| self.directory.join(mounted).exists());
+        let file = mounted.unwrap_or_else(|| PathBuf::from(&reference.file));
+        self.file(&reference.field, file, |file| self.missing(reference, file)).map(Place::File)
     }
 
     /// The file of a volume: in a folder of the claim's name beside the campaign's file.

@@ -39,6 +39,17 @@ impl Reference {
             ContentKey::ConfigMap(key) | ContentKey::Secret(key) => key,
         }
     }
+
+    /// Where a pod has it, beside the campaign's file: each object is a folder, so that two of them may have keys of the same name. None for a name that no
+    /// object can have.
+    pub(crate) fn mounted(&self) -> Option<PathBuf> {
+        let kind = match &self.content {
+            ContentKey::ConfigMap(_) => "configMaps",
+            ContentKey::Secret(_) => "secrets",
+        };
+        let key = self.key();
+        is_file_name(&key.name).then(|| [kind, &key.name, &key.key].iter().collect())
+    }
 }
 
 /// Every reference in a campaign. One that is malformed is left out: the rules tell about it.

@@ -227,6 +227,35 @@ async fn a_link_within_the_folder_is_followed_as_in_a_mounted_config_map() {
 }
 
 #[tokio::test]
+async fn in_a_pod_each_object_is_a_folder_and_keys_of_the_same_name_are_told_apart() {
+    let campaign = CAMPAIGN.replace("name: offers, key: letter.docx", "name: letters, key: offer.html");
+    let folder = folder(&campaign);
+    for (object, text) in [("offers", "<p>Hello"), ("letters", "PK of the letter")] {
+        let mounted = folder.path().join("configMaps").join(object);
+        fs::create_dir_all(mounted.join("..data")).expect("a folder");
+        fs::write(mounted.join("..data/offer.html"), text).expect("a file");
+        std::os::unix::fs::symlink("..data/offer.html", mounted.join("offer.html")).expect("a link");
+    }
+    let bundle = opened(folder.path()).await;
+    assert_eq!(text(&bundle, &config_map("offers", "offer.html")), "<p>Hello", "not the file beside the campaign");
+    assert_eq!(text(&bundle, &config_map("letters", "offer.html")), "PK of the letter");
+}
+
+#[tokio::test]
+async fn what_a_cluster_prints_has_the_uid_of_the_cluster_whatever_it_mails() {
+    let uid = "5a3e1c52-9a44-4d4b-8f0e-7c1d2e3f4a5b";
+    let printed = CAMPAIGN.replace("metadata: {", &format!("metadata: {{uid: {uid}, "));
+    assert_ne!(printed, CAMPAIGN);
+    let bundle = opened(folder(&printed).path()).await;
+    assert_eq!(bundle.uid(None).to_string(), uid);
+    assert_ne!(bundle.uid(Some("again")).to_string(), uid, "a label makes another campaign");
+    let other = opened(folder(&printed.replace("Your offer", "Our offer")).path()).await;
+    assert_eq!(other.uid(None), bundle.uid(None), "that the content is another one is for the journal to see");
+    let wrong = the_mistake("metadata: {", "metadata: {uid: 7, ").await;
+    assert!(wrong.starts_with("metadata.uid: must be a UUID"), "{wrong}");
+}
+
+#[tokio::test]
 async fn a_folder_in_place_of_a_file_is_told() {
     let folder = folder(CAMPAIGN);
     fs::remove_file(folder.path().join("offers.csv")).expect("removed");

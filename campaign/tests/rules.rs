@@ -87,7 +87,7 @@ fn the_namespace_is_default_when_none_is_named() {
 #[test]
 fn what_a_cluster_prints_can_be_used_as_a_file() {
     let mut document = valid();
-    document["metadata"]["uid"] = json!("5a3e");
+    document["metadata"]["uid"] = json!("5a3e1c52-9a44-4d4b-8f0e-7c1d2e3f4a5b");
     document["metadata"]["labels"] = json!({"team": "people"});
     document["metadata"]["managedFields"] = json!([{"manager": "kubectl"}]);
     document["status"] = json!({"phase": "Sending", "recipients": {"total": 200}, "addedLater": true});

@@ -3,6 +3,7 @@
 use super::judge::unknown_field;
 use crate::Mistake;
 use serde_json::{Map, Value};
+use uuid::Uuid;
 
 /// The apiVersion of a campaign.
 pub(super) const API_VERSION: &str = "mailcampaign.io/v1alpha1";
@@ -52,6 +53,7 @@ fn fields(metadata: &Map<String, Value>, mistakes: &mut Vec<Mistake>) {
         match field.as_str() {
             "name" => mistakes.extend(name_mistake(value).map(|message| Mistake::new(place, message))),
             "namespace" => mistakes.extend(namespace_mistake(value).map(|message| Mistake::new(place, message))),
+            "uid" => mistakes.extend(uid_mistake(value).map(|message| Mistake::new(place, message))),
             "labels" | "annotations" => texts(&place, value, mistakes),
             known if METADATA.contains(&known) => {}
             unknown => mistakes.push(Mistake::new(place, unknown_field(unknown, METADATA[..4].iter().copied()))),
@@ -76,6 +78,14 @@ fn namespace_mistake(value: &Value) -> Option<&'static str> {
         Value::String(name) if is_name(name) && name.len() <= 63 => None,
         Value::Null => None,
         _ => Some("must be lower case letters, digits and -, at most 63 characters"),
+    }
+}
+
+fn uid_mistake(value: &Value) -> Option<&'static str> {
+    match value {
+        Value::String(uid) if Uuid::parse_str(uid).is_ok() => None,
+        Value::Null => None,
+        _ => Some("must be a UUID, as a cluster gives it; leave it out otherwise"),
     }
 }
 

@@ -1,11 +1,12 @@
 //! A campaign that obeys every rule: parsed once, not checked again.
 
 use crate::{
-    DeliveryWindow, MailCampaignSpec, Mailbox, Mistake,
+    CampaignUid, DeliveryWindow, MailCampaignSpec, Mailbox, Mistake,
     address::ascii_domain,
     spec::{ListFormat, OnUnknown},
 };
 use serde_json::Value;
+use uuid::Uuid;
 
 /// A campaign that obeys every rule, with what the rules had to parse.
 #[derive(Debug, Clone, PartialEq)]
@@ -14,6 +15,8 @@ pub struct ValidCampaign {
     pub namespace: String,
     /// Its name: at most 40 characters, no dots.
     pub name: String,
+    /// `metadata.uid`, which a cluster gives.
+    pub uid: Option<CampaignUid>,
     /// What the file declares, with defaults filled in; domains of `perDomain` in their ASCII form.
     pub spec: MailCampaignSpec,
     /// `spec.message.from`.
@@ -68,6 +71,7 @@ pub(super) fn read(document: &Value) -> Result<ValidCampaign, Mistake> {
     Ok(ValidCampaign {
         namespace: text("namespace").unwrap_or_else(|| "default".to_owned()),
         name: text("name").unwrap_or_default(),
+        uid: text("uid").and_then(|uid| Uuid::parse_str(&uid).ok()).map(CampaignUid),
         spec,
         from,
         list_format,
