@@ -93,6 +93,7 @@ fn sum_of(members: &[Progress]) -> Progress {
         in_flight: members.iter().map(|member| member.in_flight).sum(),
         per_second: members.iter().map(|member| member.per_second).sum(),
         next_due: members.iter().filter_map(|member| member.next_due).min(),
+        waiting: members.iter().find_map(|member| member.waiting.clone()),
         troubles: troubles.into_values().cloned().collect(),
         ending: members.iter().find_map(|member| member.ending.clone()),
     }

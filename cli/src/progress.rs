@@ -82,6 +82,7 @@ fn state(now: &Progress) -> String {
         let until = now.next_due.map_or_else(String::new, |due| format!(", next at {}", clock(due)));
         parts.push(format!("{} deferred{until}", counts.deferred));
     }
+    parts.extend(now.waiting.iter().map(ToString::to_string));
     parts.extend(now.troubles.iter().map(trouble));
     parts.extend(now.ending.clone());
     parts.join(" · ")

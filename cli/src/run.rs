@@ -5,7 +5,7 @@ use crate::members::{self, Member};
 use crate::state::{self, with_journal};
 use crate::summary::Summary;
 use crate::{NOT_ALL_DELIVERED, list, progress, say, tell};
-use campaign::Counts;
+use campaign::{Counts, Schedule};
 use jiff::Timestamp;
 use journal::{Command, Journal, Pin, WorkerOptions};
 use producer::{Destination, Opened, Preflight};
@@ -24,6 +24,10 @@ pub(crate) async fn run(args: Run) -> Result<ExitCode, Failure> {
     let opened = state::campaign(&args.which).await?;
     // What is wrong with them is told before anything is done.
     drop(backends(&args, &opened)?);
+    if args.send && opened.bundle.campaign.spec.suspend {
+        tell("The campaign is suspended; nothing is sent. Set spec.suspend to false, and run again to go on.");
+        return Ok(ExitCode::from(NOT_ALL_DELIVERED));
+    }
     let pin = opened.pin(destination(&args), 1);
     let journal = tokio::select! {
         journal = state::open_for_run(&args, &opened, &pin) => journal?,
@@ -98,16 +102,21 @@ impl Campaign {
         self.conclude(before, counts);
         let ended = ended?;
         if let Ended::Paused(reason) | Ended::NoBackend(reason) = &ended {
-            tell(&format!("Stopped: {reason}"));
+            // Of several workers one knows why, and the journal.
+            let paused = journal.paused().await?.map(|paused| paused.reason);
+            tell(&format!("Stopped: {}", paused.as_ref().unwrap_or(reason)));
             tell("What was not sent is kept; run again to go on.");
         }
         Ok(exit_code(counts, &ended))
     }
 
-    /// A rehearsal need not spare anybody's servers.
+    /// A rehearsal need not spare anybody's servers, nor wait for a time that is good for the recipients.
     fn options(&self) -> Options {
-        let options = Options::from(&self.opened.bundle.campaign.spec.delivery);
-        Options { rate: options.rate.clone().filter(|_| self.args.send), ..options }
+        let options = Options::from(&self.opened.bundle.campaign);
+        if self.args.send {
+            return options;
+        }
+        Options { rate: None, schedule: Schedule::default(), ..options }
     }
 
     /// Publishes what is not published yet, and sends at the same time.

@@ -5,8 +5,10 @@ use crate::output::Stream;
 use crate::progress::left;
 use crate::state::{self, with_journal};
 use crate::summary::{listed, not_delivered};
-use campaign::Counts;
+use campaign::{Counts, Schedule, ValidCampaign};
+use jiff::Timestamp;
 use journal::{Journal, Paused};
+use producer::Destination;
 use program::{Failure, Signals, exit};
 use serde::Serialize;
 use std::io::IsTerminal;
@@ -26,29 +28,31 @@ pub(crate) async fn status(args: &Status) -> Result<ExitCode, Failure> {
     let mut signals = Signals::listen().map_err(|error| Failure::bad_input(error.to_string()))?;
     let opened = state::campaign(&args.which).await?;
     let journal = state::open_to_read(&args.which, &opened).await?;
-    let name = opened.bundle.campaign.namespaced_name();
+    let campaign = &opened.bundle.campaign;
     tokio::select! {
-        ended = async { with_journal!(journal, journal => show(args, &name, &journal).await) } => ended,
+        ended = async { with_journal!(journal, journal => show(args, campaign, &journal).await) } => ended,
         () = signals.next() => Ok(ExitCode::from(exit::INTERRUPTED)),
     }
 }
 
-async fn show<J: Journal>(args: &Status, name: &str, journal: &J) -> Result<ExitCode, Failure> {
+async fn show<J: Journal>(args: &Status, campaign: &ValidCampaign, journal: &J) -> Result<ExitCode, Failure> {
+    let name = campaign.namespaced_name();
+    let orders = Orders::of(campaign, journal).await?;
     let mut out = Stream::open();
     let in_place = args.watch && args.output == Output::Text && std::io::stdout().is_terminal();
-    let mut before = Look::at(journal).await?;
+    let mut before = Look::at(journal, &orders).await?;
     let mut painted = 0;
     loop {
         let mut now = before.clone();
         if !before.is_finished() {
             tokio::time::sleep_until(before.when + BETWEEN).await;
-            now = Look::at(journal).await?;
+            now = Look::at(journal, &orders).await?;
         }
         let seen = Seen::between(&before, &now);
         let text = match args.output {
             Output::Json => serde_json::to_string(&seen).unwrap_or_default() + "\n",
             Output::Text if args.watch && !in_place => seen.line() + "\n",
-            Output::Text => seen.text(name),
+            Output::Text => seen.text(&name),
         };
         if !out.say(&(rewind(painted) + &text)).await || !args.watch || now.is_finished() {
             return Ok(ExitCode::SUCCESS);
@@ -58,21 +62,48 @@ async fn show<J: Journal>(args: &Status, name: &str, journal: &J) -> Result<Exit
     }
 }
 
+/// What the campaign's file says about when it may be sent.
+struct Orders {
+    suspended: bool,
+    schedule: Schedule,
+}
+
+impl Orders {
+    /// Those of a campaign; a rehearsal heeds none.
+    async fn of<J: Journal>(campaign: &ValidCampaign, journal: &J) -> Result<Self, Failure> {
+        let pinned = journal.pinned().await?;
+        if pinned.is_some_and(|pin| pin.destination == Destination::Outbox.name()) {
+            return Ok(Self { suspended: false, schedule: Schedule::default() });
+        }
+        Ok(Self { suspended: campaign.spec.suspend, schedule: Schedule::of(campaign) })
+    }
+
+    /// What is waited for at a time, if nothing may be sent then.
+    fn waiting(&self, now: Timestamp) -> Option<String> {
+        if self.suspended {
+            return Some("suspended until spec.suspend is false".to_owned());
+        }
+        self.schedule.waiting(now).map(|waiting| waiting.to_string())
+    }
+}
+
 /// What stood in the journal at a time.
 #[derive(Clone)]
 struct Look {
     when: Instant,
     counts: Counts,
     paused: Option<Paused>,
+    waiting: Option<String>,
     published: bool,
 }
 
 impl Look {
-    async fn at<J: Journal>(journal: &J) -> Result<Self, Failure> {
+    async fn at<J: Journal>(journal: &J, orders: &Orders) -> Result<Self, Failure> {
         // Before the counts: what was published by then is counted.
         let published = journal.published().await?;
         let counts = journal.counts().await?;
-        Ok(Self { when: Instant::now(), counts, paused: journal.paused().await?, published })
+        let (paused, waiting) = (journal.paused().await?, orders.waiting(Timestamp::now()));
+        Ok(Self { when: Instant::now(), counts, paused, waiting, published })
     }
 
     fn is_finished(&self) -> bool {
@@ -97,6 +128,8 @@ struct Seen {
     /// Until the backlog is gone at this rate; none while nothing moves.
     seconds_left: Option<u64>,
     paused: Option<Paused>,
+    /// What is waited for before anything more is sent, by the campaign's file.
+    waiting: Option<String>,
     /// Whether the whole list is in the journal; `published` counts its mails.
     list_published: bool,
     finished: bool,
@@ -123,15 +156,17 @@ impl Seen {
             per_second: (per_second * 10.0).round() / 10.0,
             seconds_left,
             paused: now.paused.clone(),
+            waiting: now.waiting.clone().filter(|_| !now.is_finished()),
             list_published: now.published,
             finished: now.is_finished(),
         }
     }
 
-    fn state(&self) -> &'static str {
-        match (self.finished, &self.paused, self.list_published) {
+    fn state(&self) -> &str {
+        match (self.finished, &self.paused, &self.waiting, self.list_published) {
             (true, ..) => "finished",
-            (_, Some(_), _) => "paused",
+            (_, Some(_), ..) => "paused",
+            (_, _, Some(waiting), _) => waiting,
             (.., false) => "the list is not wholly published",
             _ => "under way",
         }
@@ -181,7 +216,8 @@ mod tests {
     fn look(delivered: u64, pending: u64, seconds: f64) -> Look {
         let published = delivered + pending;
         let counts = Counts { total: published, published, pending, delivered, ..Counts::default() };
-        Look { when: Instant::now() + Duration::from_secs_f64(seconds), counts, paused: None, published: true }
+        let when = Instant::now() + Duration::from_secs_f64(seconds);
+        Look { when, counts, paused: None, waiting: None, published: true }
     }
 
     #[tokio::test(start_paused = true)]
@@ -203,6 +239,23 @@ mod tests {
         let seen = Seen::between(&done, &done);
         assert_eq!((seen.seconds_left, seen.finished, seen.per_second), (Some(0), true, 0.0));
         assert_eq!(seen.line(), "8/8  8 delivered  finished");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_campaign_that_waits_says_for_what_until_it_is_finished() {
+        let start_at = Some(Timestamp::UNIX_EPOCH);
+        let orders = Orders { suspended: false, schedule: Schedule { start_at, window: None } };
+        let waiting = orders.waiting(Timestamp::from_second(-60).expect("a time"));
+        let now = Look { waiting, ..look(3, 5, 0.0) };
+        let text = Seen::between(&now, &now).text("a/b");
+        assert!(text.starts_with("a/b: waiting for startAt, begins Thu 1970-01-01 00:00 UTC\n"), "{text}");
+        let waiting = Orders { suspended: true, ..orders }.waiting(Timestamp::UNIX_EPOCH);
+        let now = Look { waiting, ..look(3, 5, 0.0) };
+        let seen = Seen::between(&now, &now);
+        assert!(seen.line().ends_with("suspended until spec.suspend is false"), "{}", seen.line());
+        let done = Look { waiting: now.waiting, ..look(8, 0, 0.0) };
+        let seen = Seen::between(&done, &done);
+        assert_eq!((seen.state(), seen.waiting.as_ref()), ("finished", None));
     }
 
     #[tokio::test(start_paused = true)]

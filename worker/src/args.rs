@@ -12,7 +12,7 @@ use std::{path::PathBuf, time::Duration};
 #[derive(Debug, Parser)]
 #[command(name = "mailcampaign-worker", version, max_term_width = 110, after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// The campaign's file, as the producer has it.
+    /// The campaign's file, as the producer has it. Its `suspend` is the operator's to obey: workers follow the journal.
     #[arg(long, value_name = "FILE", env = "MAILCAMPAIGN_CAMPAIGN")]
     pub(crate) campaign: PathBuf,
     /// The label of the run, if it was published under one.

@@ -13,7 +13,6 @@ use crate::{
 };
 use bytes::Bytes;
 use campaign::{Reply, Settlement};
-use jiff::Timestamp;
 use journal::Claimed;
 use letter::Letters;
 use std::{
@@ -58,7 +57,7 @@ impl Desk {
             return self.settle(claimed, "", Handed { backend: None, result: Err(Failure::stopped()) });
         }
         let started = Instant::now();
-        let mut letter = match self.letters.render(claimed.message(), Timestamp::now()) {
+        let mut letter = match self.letters.render(claimed.message(), self.clock.time()) {
             Ok(letter) => letter,
             Err(error) => {
                 let reply = Reply { code: 0, enhanced: None, text: error.to_string() };
@@ -122,7 +121,7 @@ impl Desk {
     }
 
     fn settle(&self, claimed: &Claimed, message_id: &str, handed: Handed) -> Delivered {
-        let at = Timestamp::now();
+        let at = self.clock.time();
         let attempt = Attempt { message_id, number: claimed.attempt(), first: claimed.first_attempt(), at };
         let sender_refused = handed.kind() == Some(Kind::SenderRefused);
         let settlement = Settlement {

@@ -37,6 +37,8 @@ pub(crate) enum Hold {
     Paused = 2,
     /// The journal can't be reached: what becomes of a mail could not be written down.
     Journal = 4,
+    /// It is not the time for it: before the start, or outside of the window.
+    Closed = 8,
 }
 
 impl Gate {

@@ -1,7 +1,12 @@
-//! The guard against harm: a sender that is refused again and again is blocked, and every further mail makes it worse. Pure.
+//! The guards against harm. Pure.
+//!
+//! [`Guard`] comes with every campaign: a sender that is refused again and again is blocked, and every further mail makes it worse. [`Limits`] are those
+//! that the campaign's author chose, over the whole account.
 
-use campaign::{Outcome, Settlement};
-use std::collections::VecDeque;
+use crate::pacing::Moment;
+use campaign::{Counts, Outcome, Settlement, guard, spec::GuardSpec};
+use journal::Share;
+use std::{collections::VecDeque, time::Duration};
 
 /// Settled mails that are looked back upon.
 const WINDOW: usize = 200;
@@ -36,6 +41,50 @@ impl Guard {
             reply.code,
             reply.text
         ))
+    }
+}
+
+/// What other workers have done by the time that one joins is in the account after this, at the latest.
+const OTHERS_KNOWN: Duration = Duration::from_secs(3);
+
+/// Watches over the account by `spec.guard`, from the run's first result on: what was before it, or before the last pause, has been judged.
+#[derive(Debug, Default)]
+pub struct Limits {
+    spec: Option<GuardSpec>,
+    since: Moment,
+    /// What is not counted.
+    before: Option<Counts>,
+}
+
+impl Limits {
+    /// Those of a campaign, if it has any.
+    pub fn new(spec: Option<GuardSpec>) -> Self {
+        Self { spec, ..Self::default() }
+    }
+
+    /// Only what is still to come counts.
+    pub fn begin_anew(&mut self, now: Moment) {
+        (self.since, self.before) = (now, None);
+    }
+
+    /// Takes note of the account before results are added to it.
+    pub fn before(&mut self, account: &Counts, share: Share, now: Moment) {
+        let complete = share == Share::WHOLE || now.since(self.since) >= OTHERS_KNOWN;
+        if complete && self.before.is_none() {
+            self.before = Some(*account);
+        }
+    }
+
+    /// Says why the campaign must be paused, if it must by this account.
+    pub fn passed(&self, account: &Counts) -> Option<String> {
+        let (spec, before) = (self.spec.as_ref()?, self.before.as_ref()?);
+        let since = Counts {
+            delivered: account.delivered.saturating_sub(before.delivered),
+            rejected: account.rejected.saturating_sub(before.rejected),
+            refused: account.refused.saturating_sub(before.refused),
+            ..Counts::default()
+        };
+        guard::passed(spec, &since).map(|passed| passed.to_string())
     }
 }
 
@@ -92,5 +141,48 @@ mod tests {
         let mut guard = Guard::default();
         let reason = (0..20).find_map(|_| guard.observe(&refused())).expect("stopped");
         assert!(reason.contains("20 of the last 20") && reason.contains("550 5.7.1 blocked"), "{reason}");
+    }
+
+    fn account(delivered: u64, rejected: u64) -> Counts {
+        Counts { delivered, rejected, ..Counts::default() }
+    }
+
+    fn limits() -> Limits {
+        let (max_rejected_percent, max_refused_percent) = (Some(10), None);
+        Limits::new(Some(GuardSpec { max_rejected_percent, max_refused_percent, min_sent: 10 }))
+    }
+
+    #[test]
+    fn what_was_before_the_first_result_does_not_count_and_what_comes_does() {
+        let mut limits = limits();
+        assert_eq!(limits.passed(&account(0, 100)), None, "nothing of ours");
+        limits.before(&account(0, 100), Share::WHOLE, Moment(0));
+        limits.before(&account(9, 101), Share::WHOLE, Moment(0));
+        assert_eq!(limits.passed(&account(9, 101)), None);
+        let reason = limits.passed(&account(9, 102)).expect("passed");
+        assert!(reason.starts_with("2 of 11 mails were rejected, more than the 10 %"), "{reason}");
+    }
+
+    #[test]
+    fn after_a_pause_only_what_comes_then_counts() {
+        let mut limits = limits();
+        limits.before(&account(0, 0), Share::WHOLE, Moment(0));
+        assert!(limits.passed(&account(0, 50)).is_some());
+        limits.begin_anew(Moment(5));
+        limits.before(&account(0, 50), Share::WHOLE, Moment(5));
+        assert_eq!(limits.passed(&account(18, 52)), None);
+        assert!(limits.passed(&account(17, 52)).is_some());
+    }
+
+    #[test]
+    fn one_of_several_begins_to_count_when_it_knows_what_the_others_have_done() {
+        let (mut limits, share) = (limits(), Share { owned: 1, of: 4 });
+        let joined = Moment(7);
+        limits.begin_anew(joined);
+        limits.before(&account(0, 0), share, joined);
+        assert_eq!(limits.passed(&account(0, 50)), None, "the others' came in");
+        limits.before(&account(0, 50), share, joined.plus(OTHERS_KNOWN));
+        assert_eq!(limits.passed(&account(9, 51)), None);
+        assert!(limits.passed(&account(8, 52)).is_some());
     }
 }

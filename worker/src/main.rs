@@ -40,7 +40,7 @@ async fn work(args: Args) -> Result<(), Failure> {
     let kafka = args.kafka.required(&campaign.namespace, &campaign.name, opened.uid)?;
     let until = if args.exit_when_done { Until::Done } else { Until::Stopped };
     let grace = Grace::within(args.grace);
-    let options = Options { grace, until, metrics, health, ..Options::from(&campaign.spec.delivery) };
+    let options = Options { grace, until, metrics, health, ..Options::from(campaign) };
     let journal = tokio::select! {
         journal = Kafka::open(kafka) => journal?,
         () = stop.asked_for() => return Ok(()),

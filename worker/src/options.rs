@@ -1,11 +1,14 @@
 //! How a run is to behave.
 
-use crate::Metrics;
-use campaign::spec::{Delivery, OnUnknown, Rate, Retry};
+use crate::{Metrics, WallClock};
+use campaign::{
+    Schedule, ValidCampaign,
+    spec::{GuardSpec, OnUnknown, Rate, Retry},
+};
 use program::health::Health;
 use std::time::Duration;
 
-/// How a run is to behave: `spec.delivery` without its backends.
+/// How a run is to behave: what a campaign says of it, and where and for how long it runs.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Mails a second; none: unlimited.
@@ -16,6 +19,10 @@ pub struct Options {
     pub max_in_flight: u32,
     /// What to do with a mail of which nobody knows whether it was delivered.
     pub on_unknown: OnUnknown,
+    /// When mails may leave.
+    pub schedule: Schedule,
+    /// When the campaign is paused because it goes wrong; none: only for a sender that is blocked.
+    pub guard: Option<GuardSpec>,
     /// How long an orderly stop waits.
     pub grace: Grace,
     /// When it ends by itself.
@@ -24,6 +31,8 @@ pub struct Options {
     pub metrics: Metrics,
     /// Where it says that it moves, and whether it can do its work.
     pub health: Health,
+    /// The time of day that it goes by.
+    pub clock: WallClock,
 }
 
 /// When a run ends by itself.
@@ -37,17 +46,21 @@ pub enum Until {
     Stopped,
 }
 
-impl From<&Delivery> for Options {
-    fn from(delivery: &Delivery) -> Self {
+impl From<&ValidCampaign> for Options {
+    fn from(campaign: &ValidCampaign) -> Self {
+        let delivery = &campaign.spec.delivery;
         Self {
             rate: delivery.rate.clone(),
             retry: delivery.retry,
             max_in_flight: delivery.max_in_flight,
             on_unknown: delivery.on_unknown,
+            schedule: Schedule::of(campaign),
+            guard: campaign.spec.guard,
             grace: Grace::default(),
             until: Until::default(),
             metrics: Metrics::default(),
             health: Health::default(),
+            clock: WallClock::default(),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! How a run is getting on, for those who show it.
 
 use crate::pacing::Moment;
-use campaign::{Counts, Outcome};
+use campaign::{Counts, Outcome, schedule::Waiting};
 use jiff::Timestamp;
 use std::{collections::VecDeque, time::Duration};
 use tokio::sync::watch;
@@ -17,6 +17,8 @@ pub struct Progress {
     pub per_second: f64,
     /// When the next deferred mail is due.
     pub next_due: Option<Timestamp>,
+    /// What is waited for before anything is begun, if it is not the time to send.
+    pub waiting: Option<Waiting>,
     /// Backends that can't be used at the moment.
     pub troubles: Vec<Trouble>,
     /// Why the run is about to end before its time, if it is.

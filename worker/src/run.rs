@@ -2,16 +2,22 @@
 
 mod floor;
 mod link;
+mod pausing;
 mod telling;
 mod waiting;
 
 use crate::{
-    Backends, Error, Options, Progress, Stop, Until, backend::choose::Availability, deliver::Delivered, ending::Ending,
-    gate::Hold, guard::Guard, intake::Sorted, pacing::Moment, progress::Meter,
+    Backends, Error, Options, Progress, Stop, Until,
+    backend::choose::Availability,
+    deliver::Delivered,
+    ending::Ending,
+    guard::{Guard, Limits},
+    intake::Sorted,
+    pacing::Moment,
+    progress::Meter,
 };
 use campaign::{Counts, Outcome, Settlement};
 use floor::Floor;
-use jiff::Timestamp;
 use journal::{Claimed, Tick};
 use letter::Letters;
 use link::Call;
@@ -40,7 +46,7 @@ pub enum Ended {
     Done,
     /// It was asked to.
     Stopped,
-    /// The sender is refused; the journal is paused with this reason.
+    /// The campaign is paused in the journal with this reason: the sender is refused, or too many mails fail.
     Paused(String),
     /// No backend could be used for as long as the campaign tries; what was not sent is still pending or deferred.
     NoBackend(String),
@@ -79,6 +85,7 @@ struct Run<W> {
     worker: W,
     floor: Floor,
     guard: Guard,
+    limits: Limits,
     options: Options,
     meter: Meter,
     /// Settlements that are not in the journal yet.
@@ -114,6 +121,7 @@ impl<W: journal::Worker> Run<W> {
             worker,
             floor,
             guard: Guard::default(),
+            limits: Limits::new(options.guard),
             poll: Poll::new(options.until),
             options,
             meter: Meter::new(progress),
@@ -147,25 +155,6 @@ impl<W: journal::Worker> Run<W> {
         self.heed_pause();
         let now = self.now();
         self.floor.intake.change_share(self.worker.share(), now);
-    }
-
-    /// Begins nothing while the campaign is paused, and goes on when it is resumed.
-    fn heed_pause(&mut self) {
-        let (is, was) = (self.worker.paused(), self.paused);
-        let gate = &self.floor.desk.gate;
-        if is && !self.stays() {
-            self.end(Ending::As(Ended::Paused("the campaign is paused".to_owned())));
-        } else if is && !was {
-            tracing::warn!("the campaign is paused; nothing is begun until it is resumed");
-            gate.hold(Hold::Paused);
-            self.paused = true;
-        } else if !is && was && self.batch.pause.is_none() {
-            tracing::info!("the campaign is resumed");
-            gate.let_go(Hold::Paused);
-            gate.let_go(Hold::Refused);
-            self.guard = Guard::default();
-            self.paused = false;
-        }
     }
 
     /// From now on nothing is begun; the first reason stays, but for a journal that fails.
@@ -217,14 +206,7 @@ impl<W: journal::Worker> Run<W> {
             self.unsettled.push(settlement);
         }
         if let Some(reason) = pause {
-            if self.stays() {
-                tracing::error!(reason, "the campaign pauses: the sender is refused");
-                self.floor.desk.gate.hold(Hold::Paused);
-                self.paused = true;
-            } else {
-                self.end(Ending::As(Ended::Paused(reason.clone())));
-            }
-            self.batch.pause.get_or_insert(reason);
+            self.pause(reason);
         }
         let back = if self.ending.is_some() || self.floor.desk.gate.is_held() {
             self.floor.take_back()
@@ -236,7 +218,7 @@ impl<W: journal::Worker> Run<W> {
 
     /// Releases what was claimed and not begun.
     fn hand_back(&mut self, back: &[Claimed]) {
-        let at = Timestamp::now();
+        let at = self.floor.desk.clock.time();
         for mail in back {
             let (row, attempt) = (mail.message().row, mail.attempt());
             let settlement = Settlement { row, attempt, at, backend: None, outcome: Outcome::Released };
@@ -247,7 +229,8 @@ impl<W: journal::Worker> Run<W> {
 
     /// How many mails to claim now.
     fn wanted(&mut self) -> usize {
-        if self.ending.is_some() || self.floor.link.is_down() || !self.batch.is_empty() {
+        let closed = self.floor.hours.waiting().is_some();
+        if closed || self.ending.is_some() || self.floor.link.is_down() || !self.batch.is_empty() {
             return 0;
         }
         let now = self.now();
@@ -279,7 +262,7 @@ impl<W: journal::Worker> Run<W> {
         let mut looked_at = 0;
         loop {
             let ask = wanted.saturating_sub(self.batch.sorted.claims.len());
-            let take = self.worker.take(ask, Timestamp::now());
+            let take = self.worker.take(ask, self.floor.desk.clock.time());
             let queued = self.floor.meanwhile(take).await.ok_or(Error::JournalSilent)??;
             let got = queued.len();
             looked_at += got;
@@ -311,15 +294,18 @@ impl<W: journal::Worker> Run<W> {
         let Batch { sorted: Sorted { claims, paced }, pause } = std::mem::take(&mut self.batch);
         // Alone, a run whose journal fails ends, and these are the next one's.
         let kept = if self.stays() { claims.clone() } else { Vec::new() };
-        let clock = self.floor.desk.clock;
+        let clock = &self.floor.desk.clock;
         let due = |(mail, due): &(journal::Queued, Moment)| (mail.clone(), clock.timestamp(*due));
         let tick = Tick {
             finished: finished.clone(),
             claims,
             paced: paced.iter().map(due).collect(),
-            at: Timestamp::now(),
+            at: clock.time(),
             pause: pause.clone(),
         };
+        if !finished.is_empty() {
+            self.limits.before(&self.worker.counts(), self.worker.share(), now);
+        }
         let commit = self.worker.commit(tick);
         match self.floor.meanwhile(commit).await.ok_or(Error::JournalSilent)? {
             Ok(claimed) => {
@@ -343,6 +329,9 @@ impl<W: journal::Worker> Run<W> {
         self.floor.tallies.ticked(self.now().since(began));
         if finished.iter().any(|settlement| settlement.outcome == Outcome::Released) {
             self.poll.found_all(self.now());
+        }
+        if !finished.is_empty() {
+            self.heed_limits();
         }
         self.heed_pause();
     }

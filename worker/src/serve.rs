@@ -1,7 +1,6 @@
 //! The whole of `mailcampaign-worker`: agree on the content with who published it, join, and send until told to stop.
 
 use crate::{Backends, Ended, Error, Opened, Options, Progress, Stop, run};
-use jiff::Timestamp;
 use journal::{Journal, WorkerOptions};
 use program::Failure;
 use std::sync::Arc;
@@ -24,7 +23,7 @@ pub async fn serve<J: Journal>(
     options: Options,
     stop: Stop,
 ) -> Result<(), Failure> {
-    let taken = WorkerOptions { on_unknown: options.on_unknown, now: Timestamp::now() };
+    let taken = WorkerOptions { on_unknown: options.on_unknown, now: options.clock.now() };
     let joining = async {
         agree(journal, opened, &options).await?;
         Ok::<_, Failure>(patiently(&options, || journal.worker(taken)).await?)

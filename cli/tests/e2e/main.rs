@@ -4,6 +4,7 @@ mod bad_input;
 mod crash;
 mod example;
 mod following;
+mod hours;
 mod outcomes;
 mod replaying;
 mod resuming;

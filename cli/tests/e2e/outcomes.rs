@@ -96,3 +96,22 @@ fn e2e_a_blocked_sender_stops_the_run_with_the_reason() {
     assert!(number(&done.account(), "pending") >= 4_000, "{}", done.stdout);
     assert_eq!(sink.count(), 0);
 }
+
+#[test]
+fn e2e_a_list_full_of_bad_addresses_is_paused_by_its_guard_with_the_reason() {
+    let rig = Rig::new();
+    let sink = Sink::start(SinkOptions::default().script(|moment| match moment.phase {
+        Phase::Rcpt => Action::reply(550, "5.1.1 no such user"),
+        _ => Action::Accept,
+    }));
+    rig.write_list(2_000);
+    let guard = "    maxInFlight: 50\n  guard: {maxRejectedPercent: 5, minSent: 20}\n";
+    rig.write("campaign.yaml", campaign(&sink, guard));
+    let done = rig.run(&["run", "campaign.yaml", "--send", "--json"]);
+    assert_eq!(done.code, 1, "{}", done.stderr);
+    assert!(done.stderr.contains("more than the 5 % of guard.maxRejectedPercent"), "{}", done.stderr);
+    let account = done.account();
+    assert!((20..1_000).contains(&number(&account, "rejected")) && number(&account, "pending") >= 1_000, "{account}");
+    let status = rig.run(&["status", "campaign.yaml"]).stdout;
+    assert!(status.starts_with("e2e/test: paused\n") && status.contains("were rejected"), "{status}");
+}

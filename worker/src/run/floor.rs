@@ -3,7 +3,7 @@
 use super::link::{Link, SILENCE};
 use crate::{
     Backends, Options, Stop, backend::choose::Pool, clock::Clock, deliver::Desk, ending::Stopping, gate::Gate,
-    intake::Intake, lanes::Lanes, metrics::Tallies, outcome::Policy, pacing::Moment,
+    hours::Hours, intake::Intake, lanes::Lanes, metrics::Tallies, outcome::Policy, pacing::Moment,
 };
 use journal::{Claimed, Share};
 use letter::Letters;
@@ -24,6 +24,7 @@ pub(super) struct Floor {
     pub(super) desk: Arc<Desk>,
     pub(super) lanes: Lanes,
     pub(super) intake: Intake,
+    pub(super) hours: Hours,
     pub(super) stopping: Stopping,
     pub(super) link: Link,
     pub(super) tallies: Arc<Tallies>,
@@ -35,22 +36,24 @@ pub(super) struct Floor {
 
 impl Floor {
     pub(super) fn new(letters: Arc<Letters>, backends: Backends, options: &Options, stop: Stop, share: Share) -> Self {
-        let clock = Clock::start();
+        let clock = Clock::start(options.clock.clone());
         let pool = Pool::new(backends, &options.retry);
         let phases = options.metrics.phases();
         pool.observe(&phases);
         let tallies = Arc::new(Tallies::new(&options.metrics, &pool));
         let policy = Policy { retry: options.retry, on_unknown: options.on_unknown };
+        let now = clock.now();
         let desk = Arc::new(Desk { letters, pool, policy, gate: Gate::open(), phases, clock });
         let most = usize::try_from(options.max_in_flight).unwrap_or(usize::MAX).max(1);
         let rate = options.rate.as_ref();
         let intake = match share {
-            Share::WHOLE => Intake::new(rate, clock.now()),
-            _ => Intake::without_share(rate, clock.now()),
+            Share::WHOLE => Intake::new(rate, now),
+            _ => Intake::without_share(rate, now),
         };
         Self {
             lanes: Lanes::open(&desk, most),
             intake,
+            hours: Hours::new(options.schedule.clone(), desk.gate.clone()),
             stopping: Stopping::new(stop, options.grace),
             link: Link::new(desk.gate.clone(), options.health.ready(), Arc::clone(&tallies)),
             tallies,
@@ -123,9 +126,10 @@ impl Floor {
         lapsed
     }
 
-    /// Moves: says so, and obeys a stop. Whether one is asked for.
+    /// Moves: says so, and obeys the clock and a stop. Whether one is asked for.
     pub(super) fn heed(&mut self) -> bool {
         self.heartbeat.beat();
+        self.hours.heed(&self.desk.clock);
         self.stopping.heed(&self.desk.gate, self.now())
     }
 
@@ -133,12 +137,13 @@ impl Floor {
     /// there is no time left to wait.
     pub(super) async fn meanwhile<T>(&mut self, journal: impl Future<Output = T>) -> Option<T> {
         let mut journal = std::pin::pin!(journal);
-        let clock = self.desk.clock;
+        let clock = self.desk.clock.clone();
         let silence = clock.now().plus(SILENCE);
         loop {
             let now = clock.now();
             let next = if now < silence { silence } else { now.plus(MOVE) };
             let next = next.min(self.next_release(now).unwrap_or(next));
+            let next = next.min(self.hours.next_change().unwrap_or(next));
             let next = next.min(self.stopping.next_step(SILENCE, now).unwrap_or(next));
             tokio::select! {
                 biased;

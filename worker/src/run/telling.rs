@@ -62,7 +62,7 @@ impl<W: journal::Worker> Run<W> {
     }
 
     fn progress_now(&self) -> Progress {
-        let clock = self.floor.desk.clock;
+        let clock = &self.floor.desk.clock;
         let troubles = self.floor.desk.pool.troubles().map(|(member, failures)| Trouble {
             backend: member.name.to_string(),
             address: member.address.clone(),
@@ -75,6 +75,7 @@ impl<W: journal::Worker> Run<W> {
             in_flight: u32::try_from(self.floor.under_way()).unwrap_or(u32::MAX),
             per_second: self.meter.per_second(self.now()),
             next_due: self.worker.next_due(),
+            waiting: self.floor.hours.waiting().cloned(),
             troubles: troubles.collect(),
             ending: self.ending.as_ref().map(Ending::text),
         }

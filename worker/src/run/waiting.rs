@@ -73,7 +73,7 @@ impl<W: journal::Worker> Run<W> {
             if self.ending.is_none() {
                 self.floor.release();
             }
-            let clock = self.floor.desk.clock;
+            let clock = self.floor.desk.clock.clone();
             let next_tick = self.next_tick(now);
             let next_release = self.floor.next_release(now).filter(|_| self.ending.is_none());
             let next_release = next_release.unwrap_or(next_tick).min(next_tick);
@@ -101,6 +101,9 @@ impl<W: journal::Worker> Run<W> {
         if self.floor.under_way() > 0 {
             next = next.min(self.last_tick.plus(TICK));
         }
+        if let Some(change) = self.floor.hours.next_change() {
+            next = next.min(change);
+        }
         if let Some(step) = self.floor.stopping.next_step(TICK, now) {
             next = next.min(step);
         }
@@ -118,6 +121,9 @@ impl<W: journal::Worker> Run<W> {
     /// When the journal may have rows to claim, or is to be asked though it has none.
     fn next_take(&self, now: Moment) -> Moment {
         let latest = self.poll.latest();
+        if self.floor.hours.waiting().is_some() {
+            return latest;
+        }
         if let Availability::Closed(until) = self.floor.desk.pool.availability(now) {
             return until.unwrap_or(self.last_tick.plus(TICK)).min(latest);
         }

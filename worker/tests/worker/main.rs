@@ -2,6 +2,7 @@
 
 mod failover;
 mod group;
+mod hours;
 mod http;
 mod journal_fails;
 mod member;

@@ -6,7 +6,7 @@ use crate::{
 };
 use journal::{Checkpoint, Entry, Journal, Pin, Publisher, Tally, embedded::Embedded};
 use program::{Failure, exit};
-use std::{fs, process::Command};
+use std::{fs, process::Command, time::Duration};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use worker::{Opened, Options, Stop, Until};
@@ -103,6 +103,23 @@ async fn a_worker_with_other_content_than_what_was_published_refuses_and_is_not_
     assert_eq!(failure.code(), exit::BAD_INPUT);
     assert!(failure.to_string().contains("spec.message.subject"), "{failure}");
     assert_eq!(files.sent(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_waits_for_the_start_that_its_file_declares() {
+    let (files, stop) = (Files::new(), Stop::new());
+    fs::write(files.folder.path().join("campaign.yaml"), format!("{CAMPAIGN}  startAt: 2099-01-01T00:00:00Z\n"))
+        .expect("a file");
+    files.publish().await;
+    let (opened, _) = Opened::open(&files.folder.path().join("campaign.yaml"), None).await.expect("opened");
+    let options = Options::from(&opened.bundle.campaign);
+    let (clock, health) = (options.clock.clone(), options.health.clone());
+    let serving = files.serve(options, &stop).await;
+    until("it is ready", || health.ready().check().is_ok()).await;
+    assert!(files.sent() == 0 && !serving.is_finished());
+    clock.set_forward(Duration::from_hours(24 * 366 * 100));
+    serving.await.expect("a task").expect("done");
+    assert_eq!(files.sent(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

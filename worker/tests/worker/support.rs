@@ -1,7 +1,7 @@
 //! A campaign in a temporary folder, and backends that do as they are told.
 
 use campaign::{
-    CampaignUid, Contents, Counts, EmailAddress, Fields, HumanDuration, Message, Outcome, Reply, Settlement,
+    CampaignUid, Contents, Counts, EmailAddress, Fields, HumanDuration, Message, Outcome, Reply, Schedule, Settlement,
     spec::{Backend as Spec, OnUnknown, Retry},
 };
 use futures::future::BoxFuture;
@@ -19,7 +19,7 @@ use tempfile::TempDir;
 use testkit::Sink;
 use tokio::sync::watch;
 use worker::{
-    Backends, Error, Finished, Gate, Grace, Metrics, Options, Progress, Stop, Until,
+    Backends, Error, Finished, Gate, Grace, Metrics, Options, Progress, Stop, Until, WallClock,
     backend::{Backend, Failure, Mail},
 };
 
@@ -155,6 +155,9 @@ pub(crate) fn options() -> Options {
         until: Until::Done,
         metrics: Metrics::default(),
         health: Health::default(),
+        schedule: Schedule::default(),
+        guard: None,
+        clock: WallClock::default(),
     }
 }
 
