@@ -52,12 +52,9 @@ impl Schedule {
         Some(Waiting { reason, until, zone: self.zone() })
     }
 
-    /// When it changes next whether they may leave; none: never again.
-    pub fn next_change(&self, now: Timestamp) -> Option<Timestamp> {
-        match self.waiting(now) {
-            Some(waiting) => waiting.until,
-            None => self.window.as_ref().and_then(|window| window.next_close(now)),
-        }
+    /// Until when they may leave, if they may at this time; none: for ever.
+    pub fn open_until(&self, now: Timestamp) -> Option<Timestamp> {
+        self.window.as_ref().and_then(|window| window.next_close(now))
     }
 
     /// A time as people there read it: `Mon 2027-03-01 08:00 Europe/Berlin`.
@@ -109,7 +106,10 @@ mod tests {
     /// What is said at a time, and when that changes.
     fn said(schedule: &Schedule, now: &str) -> (Option<String>, Option<Timestamp>) {
         let now = at(now);
-        (schedule.waiting(now).map(|waiting| waiting.to_string()), schedule.next_change(now))
+        match schedule.waiting(now) {
+            Some(waiting) => (Some(waiting.to_string()), waiting.until),
+            None => (None, schedule.open_until(now)),
+        }
     }
 
     #[test]

@@ -23,7 +23,8 @@ pub(crate) async fn run(args: Run) -> Result<ExitCode, Failure> {
     let mut signals = Signals::listen().map_err(|error| Failure::bad_input(error.to_string()))?;
     let opened = state::campaign(&args.which).await?;
     // What is wrong with them is told before anything is done.
-    drop(backends(&args, &opened)?);
+    let workers = args.workers.map_or(1, NonZeroU32::get);
+    let backends = (0..workers).map(|_| backends(&args, &opened)).collect::<Result<Vec<_>, _>>()?;
     if args.send && opened.bundle.campaign.spec.suspend {
         tell("The campaign is suspended; nothing is sent. Set spec.suspend to false, and run again to go on.");
         return Ok(ExitCode::from(NOT_ALL_DELIVERED));
@@ -33,7 +34,7 @@ pub(crate) async fn run(args: Run) -> Result<ExitCode, Failure> {
         journal = state::open_for_run(&args, &opened, &pin) => journal?,
         () = signals.next() => return Ok(ExitCode::from(exit::INTERRUPTED)),
     };
-    let campaign = Campaign { args, opened, started };
+    let campaign = Campaign { args, opened, backends, started };
     with_journal!(journal, journal => campaign.run(journal, pin, signals).await)
 }
 
@@ -54,11 +55,13 @@ fn backends(args: &Run, opened: &Opened) -> Result<Backends, Failure> {
 struct Campaign {
     args: Run,
     opened: Opened,
+    /// Each worker's.
+    backends: Vec<Backends>,
     started: Instant,
 }
 
 impl Campaign {
-    async fn run<J: Journal>(self, journal: J, mut pin: Pin, mut signals: Signals) -> Result<ExitCode, Failure> {
+    async fn run<J: Journal>(mut self, journal: J, mut pin: Pin, mut signals: Signals) -> Result<ExitCode, Failure> {
         let by_others = match journal.pinned().await? {
             // Producers that share the list publish it; then this process only sends.
             Some(pinned) if pinned.shards > pin.shards => {
@@ -97,7 +100,8 @@ impl Campaign {
         }
         journal.pin(pin).await?;
         resume_if_paused(&journal).await?;
-        let ended = self.send(&journal, preflight, signals).await;
+        let backends = std::mem::take(&mut self.backends);
+        let ended = self.send(&journal, backends, preflight, signals).await;
         let counts = journal.counts().await?;
         self.conclude(before, counts);
         let ended = ended?;
@@ -123,11 +127,12 @@ impl Campaign {
     async fn send<J: Journal>(
         &self,
         journal: &J,
+        backends: Vec<Backends>,
         preflight: Option<Preflight>,
         signals: Signals,
     ) -> Result<Ended, Failure> {
         let (stop, options) = (Stop::new(), self.options());
-        let members = self.members(journal, &options).await?;
+        let members = members(journal, backends, &options).await?;
         let listening = tokio::spawn(obey(signals, stop.clone()));
         let publishing = preflight.map(|preflight| {
             let (journal, input, stop) = (journal.clone(), Arc::clone(&self.opened.input), stop.clone());
@@ -156,16 +161,6 @@ impl Campaign {
         finished
     }
 
-    async fn members<J: Journal>(&self, journal: &J, options: &Options) -> Result<Vec<Member<J::Worker>>, Failure> {
-        let how = WorkerOptions { on_unknown: options.on_unknown, now: Timestamp::now() };
-        let mut members = Vec::new();
-        for _ in 0..self.args.workers.map_or(1, NonZeroU32::get) {
-            let worker = journal.worker(how).await?;
-            members.push(Member { worker, backends: backends(&self.args, &self.opened)? });
-        }
-        Ok(members)
-    }
-
     /// Prints the account.
     fn conclude(&self, before: Counts, counts: Counts) {
         let settled = |counts: Counts| counts.published.saturating_sub(counts.unfinished());
@@ -185,6 +180,20 @@ impl Campaign {
             say(&format!("{}\n", summary.json()));
         }
     }
+}
+
+/// A worker for each of the backends.
+async fn members<J: Journal>(
+    journal: &J,
+    backends: Vec<Backends>,
+    options: &Options,
+) -> Result<Vec<Member<J::Worker>>, Failure> {
+    let how = WorkerOptions { on_unknown: options.on_unknown, now: Timestamp::now() };
+    let mut members = Vec::new();
+    for backends in backends {
+        members.push(Member { worker: journal.worker(how).await?, backends });
+    }
+    Ok(members)
 }
 
 async fn is_finished<J: Journal>(journal: &J, counts: Counts) -> Result<bool, Failure> {

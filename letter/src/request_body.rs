@@ -1,8 +1,9 @@
 //! The body of an HTTP request: JSON whose string values are templates, or the mail itself.
 
+use crate::slot::Columns;
 use crate::{Engine, Escape, Letter, Rows, Template, TemplateError};
-use campaign::spec::Backend;
-use campaign::{Fields, Mistake, mistake::nearest};
+use campaign::spec::{Backend, Http, HttpBody};
+use campaign::{Fields, Mistake};
 use minijinja::{
     Value, context,
     value::{Enumerator, Object},
@@ -38,22 +39,26 @@ impl RequestBody {
         let mut bodies = Vec::new();
         let mut mistakes = Vec::new();
         for (index, backend) in backends.iter().enumerate() {
-            if let Some(body) = backend.http.as_ref().and_then(|http| http.body.as_ref()) {
-                let place = format!("spec.delivery.backends[{index}].http.body.template");
-                match Self::compile(&body.template, &place) {
-                    Ok(body) => bodies.push(body),
-                    Err(found) => mistakes.extend(found),
-                }
+            let Some(http) = &backend.http else { continue };
+            match Self::of(http, &format!("spec.delivery.backends[{index}]")) {
+                Ok(body) => bodies.extend(body),
+                Err(found) => mistakes.extend(found),
             }
         }
         if mistakes.is_empty() { Ok(bodies) } else { Err(mistakes) }
     }
 
-    /// Compiles `body.template`, which stands at the field path `place`.
+    /// That of a backend with this field path; none if it sends the mail itself.
     ///
     /// # Errors
     /// JSON that is none, and every mistake in every template, with the JSON pointer (RFC 6901) of the value.
-    pub fn compile(template: &str, place: &str) -> Result<Self, Vec<Mistake>> {
+    pub fn of(http: &Http, backend: &str) -> Result<Option<Self>, Vec<Mistake>> {
+        let compiled = |body: &HttpBody| Self::compile(&body.template, &format!("{backend}.http.body.template"));
+        http.body.as_ref().map(compiled).transpose()
+    }
+
+    /// Compiles a body's template, which stands at the field path `place`.
+    fn compile(template: &str, place: &str) -> Result<Self, Vec<Mistake>> {
         let json: Json = serde_json::from_str(template).map_err(|error| {
             vec![Mistake::new(place, format!("is not JSON: {error}. Placeholders stand within the quotes of a value"))]
         })?;
@@ -94,19 +99,12 @@ impl RequestBody {
 
     /// Columns that it uses and the list lacks.
     pub fn missing_columns(&self, columns: &[String]) -> Vec<Mistake> {
+        let columns = Columns::new(columns);
         let mut missing = Vec::new();
         self.json.for_each_text(&mut |template| {
-            for used in &template.usage().columns {
-                let known = |column: &String| *column == used.name || crate::row::normalised(column) == used.name;
-                if used.name != MAIL && !columns.iter().any(known) {
-                    let hint = nearest(&used.name, columns.iter().map(String::as_str));
-                    let hint = hint.map(|near| format!("; did you mean \"{near}\"?")).unwrap_or_default();
-                    missing.push(Mistake::new(
-                        self.place.as_str(),
-                        format!("the list has no column \"{}\"{hint}", used.name),
-                    ));
-                }
-            }
+            let used = template.usage().columns.iter().filter(|used| used.name != MAIL);
+            let messages = used.filter_map(|used| columns.missing(&used.name));
+            missing.extend(messages.map(|message| Mistake::new(self.place.as_str(), message)));
         });
         missing
     }

@@ -43,10 +43,6 @@ pub struct Preflight {
     pub invalid: Vec<InvalidRow>,
     /// Mistakes in the campaign that the list shows: columns that are used and missing.
     pub mistakes: Vec<Mistake>,
-    /// The list's columns.
-    pub columns: Vec<String>,
-    /// The column with the addresses.
-    pub email_column: String,
     /// Whether the whole list was read.
     pub is_complete: bool,
     /// Rows with a good address whose letter can't be made.
@@ -197,8 +193,6 @@ pub fn preflight(
         tally,
         invalid: listed.into_values().collect(),
         mistakes,
-        columns: list.columns().to_vec(),
-        email_column: list.email_column().to_owned(),
         is_complete,
         unmakeable: RowSet(rows),
         room: Arc::new(Mutex::new(room)),

@@ -48,18 +48,18 @@ impl Guard {
 const OTHERS_KNOWN: Duration = Duration::from_secs(3);
 
 /// Watches over the account by `spec.guard`, from the run's first result on: what was before it, or before the last pause, has been judged.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Limits {
-    spec: Option<GuardSpec>,
+    spec: GuardSpec,
     since: Moment,
     /// What is not counted.
     before: Option<Counts>,
 }
 
 impl Limits {
-    /// Those of a campaign, if it has any.
-    pub fn new(spec: Option<GuardSpec>) -> Self {
-        Self { spec, ..Self::default() }
+    /// Those of a campaign.
+    pub fn new(spec: GuardSpec) -> Self {
+        Self { spec, since: Moment::default(), before: None }
     }
 
     /// Only what is still to come counts.
@@ -77,14 +77,14 @@ impl Limits {
 
     /// Says why the campaign must be paused, if it must by this account.
     pub fn passed(&self, account: &Counts) -> Option<String> {
-        let (spec, before) = (self.spec.as_ref()?, self.before.as_ref()?);
+        let before = self.before.as_ref()?;
         let since = Counts {
             delivered: account.delivered.saturating_sub(before.delivered),
             rejected: account.rejected.saturating_sub(before.rejected),
             refused: account.refused.saturating_sub(before.refused),
             ..Counts::default()
         };
-        guard::passed(spec, &since).map(|passed| passed.to_string())
+        guard::passed(&self.spec, &since).map(|passed| passed.to_string())
     }
 }
 
@@ -149,7 +149,7 @@ mod tests {
 
     fn limits() -> Limits {
         let (max_rejected_percent, max_refused_percent) = (Some(10), None);
-        Limits::new(Some(GuardSpec { max_rejected_percent, max_refused_percent, min_sent: 10 }))
+        Limits::new(GuardSpec { max_rejected_percent, max_refused_percent, min_sent: 10 })
     }
 
     #[test]

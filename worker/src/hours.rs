@@ -21,8 +21,8 @@ impl Hours {
     /// The clock itself is looked at each time, not only a timer: it may be set, and the machine may sleep.
     pub(crate) fn heed(&mut self, clock: &Clock) {
         let now = clock.time();
-        let change = self.schedule.next_change(now);
         let waiting = self.schedule.waiting(now);
+        let change = waiting.as_ref().map_or_else(|| self.schedule.open_until(now), |waiting| waiting.until);
         match (&waiting, &self.waiting) {
             (Some(waiting), None) => {
                 tracing::info!("nothing is begun: {waiting}");

@@ -85,7 +85,8 @@ struct Run<W> {
     worker: W,
     floor: Floor,
     guard: Guard,
-    limits: Limits,
+    /// The campaign's own, if it has any.
+    limits: Option<Limits>,
     options: Options,
     meter: Meter,
     /// Settlements that are not in the journal yet.
@@ -121,7 +122,7 @@ impl<W: journal::Worker> Run<W> {
             worker,
             floor,
             guard: Guard::default(),
-            limits: Limits::new(options.guard),
+            limits: options.guard.map(Limits::new),
             poll: Poll::new(options.until),
             options,
             meter: Meter::new(progress),
@@ -303,8 +304,8 @@ impl<W: journal::Worker> Run<W> {
             at: clock.time(),
             pause: pause.clone(),
         };
-        if !finished.is_empty() {
-            self.limits.before(&self.worker.counts(), self.worker.share(), now);
+        if let Some(limits) = self.limits.as_mut().filter(|_| !finished.is_empty()) {
+            limits.before(&self.worker.counts(), self.worker.share(), now);
         }
         let commit = self.worker.commit(tick);
         match self.floor.meanwhile(commit).await.ok_or(Error::JournalSilent)? {

@@ -116,10 +116,8 @@ fn http(spec: &spec::Http, place: &Place<'_>) -> Result<(String, http::Http), Ve
         let name = name.parse::<HeaderName>();
         name.map_err(|_| note(place.mistake("http.idempotencyHeader", "is not a header name"))).ok()
     });
-    let body_place = format!("{}.http.body.template", place.field);
-    let body = spec.body.as_ref().and_then(|body| {
-        RequestBody::compile(&body.template, &body_place).map_err(|found| found.into_iter().for_each(&mut note)).ok()
-    });
+    let body = RequestBody::of(spec, &place.field);
+    let body = body.map_err(|found| found.into_iter().for_each(&mut note)).unwrap_or_default();
     let client = client(spec).map_err(|error| note(place.mistake("http", format!("can't be used: {error}")))).ok();
     let (Some(url), Some(client), true) = (url, client, mistakes.is_empty()) else { return Err(mistakes) };
     let mut shown = url.clone();

@@ -19,7 +19,10 @@ impl<W: journal::Worker> Run<W> {
             gate.let_go(Hold::Paused);
             gate.let_go(Hold::Refused);
             self.guard = Guard::default();
-            self.limits.begin_anew(self.now());
+            let now = self.now();
+            if let Some(limits) = &mut self.limits {
+                limits.begin_anew(now);
+            }
             self.paused = false;
         }
     }
@@ -41,7 +44,8 @@ impl<W: journal::Worker> Run<W> {
         if self.paused || self.ending.is_some() || self.worker.exhausted() {
             return;
         }
-        if let Some(reason) = self.limits.passed(&self.worker.counts()) {
+        let passed = self.limits.as_ref().and_then(|limits| limits.passed(&self.worker.counts()));
+        if let Some(reason) = passed {
             self.pause(reason);
         }
     }
