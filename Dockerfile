@@ -14,8 +14,9 @@ COPY . .
 RUN set -eu; \
     mkdir /programs; \
     if [ -d programs ]; then cp programs/* /programs/; exit 0; fi; \
-    cargo build --locked --release --package producer --package worker; \
-    cp target/release/mailcampaign-producer target/release/mailcampaign-worker /programs/
+    cargo build --locked --release --package producer --package worker --package operator --package cli; \
+    cd target/release; \
+    cp mailcampaign-producer mailcampaign-worker mailcampaign-operator mailcampaign /programs/
 
 FROM ${BASE}
 LABEL org.opencontainers.image.title="MailCampaign" \

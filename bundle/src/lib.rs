@@ -6,20 +6,20 @@
 
 mod documents;
 mod download;
+mod folders;
 mod hashes;
 mod inspection;
 mod list;
 mod lookup;
-mod references;
 
 pub use hashes::Hashes;
 pub use inspection::Inspection;
 pub use list::ListFile;
 
+use campaign::references::{self, LIST_IN_VOLUME, Purpose, Reference};
 use campaign::{CampaignUid, Contents, Mistake, ValidCampaign, rules};
 use documents::Documents;
 use lookup::{Lookup, Place};
-use references::{LIST_IN_VOLUME, Purpose, Reference};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
@@ -115,7 +115,7 @@ impl Gathered {
                 Err(mistake) => gathered.mistakes.push(mistake),
             }
         }
-        gathered.mistakes.extend(references::missing_folders(&documents.campaign, &directory));
+        gathered.mistakes.extend(folders::missing(&documents.campaign, &directory));
         gathered.document = documents.campaign;
         Ok(gathered)
     }

@@ -2,9 +2,9 @@
 
 use crate::{
     documents::{Data, Documents},
-    references::{Reference, names_in},
+    folders::names_in,
 };
-use campaign::{ContentKey, Mistake, mistake::nearest, spec::ClaimPath};
+use campaign::{ContentKey, Mistake, mistake::nearest, references::Reference, spec::ClaimPath};
 use std::{
     collections::BTreeMap,
     fs, io,

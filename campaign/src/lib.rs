@@ -14,6 +14,7 @@ pub mod mailbox;
 pub mod mistake;
 pub mod outcome;
 pub mod record;
+pub mod references;
 pub mod rules;
 pub mod schedule;
 pub mod spec;

@@ -244,8 +244,8 @@ impl Failure {
     }
 }
 
-/// `550 <ann@example.com>: no such user` as `550 <…>: no such user`.
-fn without_addresses(text: &str) -> String {
+/// A text of strangers without the mail addresses in it: `550 <ann@example.com>: no such user` as `550 <…>: no such user`.
+pub fn without_addresses(text: &str) -> String {
     let is_border = |letter: char| letter.is_whitespace() || "<>()[]{}\",;:=".contains(letter);
     let words = text.split_inclusive(is_border).map(|piece| {
         let word = piece.trim_end_matches(is_border);

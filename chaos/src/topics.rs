@@ -149,7 +149,7 @@ mod tests {
         assert_eq!(commit_key(&key, "g", "tt"), Some(3));
         assert_eq!(commit_key(&key, "h", "tt"), None);
         assert_eq!(commit_key(&[0, 3, 0, 1], "g", "tt"), None);
-        let mark = Mark { v: 1, seq: 1, at: 77, tail: 0, control: 0, n: [0; 6], c: [0; 2], q: 0 };
+        let mark = Mark { v: 1, seq: 1, at: 77, tail: 0, control: 0, n: [0; 6], c: [0; 2], q: 0, due: None };
         let value = [&[0, 3, 0, 0][..], mark.encode().as_bytes(), &[0, 0, 9, 200]].concat();
         assert_eq!(mark_in(&value), Some(mark));
     }

@@ -63,6 +63,12 @@ pub enum Command {
         /// Which shell.
         shell: Shell,
     },
+    /// Wait for a signal: what a pod does while `kubectl mailcampaign` runs commands in it.
+    #[command(hide = true)]
+    Hold,
+    /// Write a file to stdout: how `kubectl mailcampaign` gets it out of a pod.
+    #[command(hide = true)]
+    Pour(Pour),
 }
 
 /// Which campaign, and where its journal is.
@@ -260,6 +266,13 @@ pub struct Replay {
     /// Only those whose last reply has this code: SMTP or HTTP (452) or enhanced (4.2.2).
     #[arg(long = "where", value_name = "CODE", value_parser = code)]
     pub code: Option<String>,
+}
+
+/// `mailcampaign pour`
+#[derive(Debug, ClapArgs)]
+pub struct Pour {
+    /// The file.
+    pub file: PathBuf,
 }
 
 /// A code as servers give it: `452` or `4.2.2` (RFC 3463).

@@ -1,6 +1,7 @@
 //! The command `mailcampaign`: wires the crates together. Each command is a room; none of them decides what sending means.
 
 pub mod args;
+mod in_pod;
 mod list;
 mod members;
 mod output;
@@ -42,6 +43,8 @@ pub fn main(args: Args) -> ExitCode {
             Command::Report(report) => report::report(&report).await,
             Command::Resolve(resolve) => resolve::resolve(&resolve).await,
             Command::Replay(replay) => replay::replay(&replay).await,
+            Command::Hold => in_pod::hold().await,
+            Command::Pour(pour) => in_pod::pour(&pour),
             Command::Completions { shell } => {
                 let mut script = Vec::new();
                 clap_complete::generate(shell, &mut Args::command(), "mailcampaign", &mut script);

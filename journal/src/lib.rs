@@ -30,7 +30,8 @@ pub use campaign::spec::OnUnknown;
 pub use error::Error;
 pub use lease::{Lease, boottime};
 pub use types::{
-    Checkpoint, Claimed, Command, Entry, Paused, Pin, Queued, RowState, Share, TailFrom, Tally, Tick, WorkerOptions,
+    Checkpoint, Claimed, Command, Entry, Paused, Pin, Preflighted, Queued, RowState, Share, TailFrom, Tally, Tick,
+    WorkerOptions,
 };
 
 use campaign::{Counts, Settlement};
@@ -50,10 +51,21 @@ pub trait Journal: Clone + Send + Sync + 'static {
     ///
     /// # Errors
     /// [`Error::ContentChanged`] with what differs.
-    fn pin(&self, pin: Pin) -> impl Future<Output = Result<(), Error>> + Send;
+    fn pin(&self, pin: Pin) -> impl Future<Output = Result<(), Error>> + Send {
+        self.pin_with(pin, None)
+    }
+
+    /// The same; what the preflight found is written with the pin, in one transaction, or not at all if something is pinned already.
+    ///
+    /// # Errors
+    /// As [`Journal::pin`].
+    fn pin_with(&self, pin: Pin, found: Option<Preflighted>) -> impl Future<Output = Result<(), Error>> + Send;
 
     /// What is pinned, if anything is.
     fn pinned(&self) -> impl Future<Output = Result<Option<Pin>, Error>> + Send;
+
+    /// What the preflight found, if it was written with the pin.
+    fn preflighted(&self) -> impl Future<Output = Result<Option<Preflighted>, Error>> + Send;
 
     /// Becomes the publisher of a shard; an earlier one is fenced from now on. Only after [`Journal::pin`].
     fn publisher(&self, shard: u32) -> impl Future<Output = Result<Self::Publisher, Error>> + Send;
@@ -77,6 +89,9 @@ pub trait Journal: Clone + Send + Sync + 'static {
 
     /// Why sending is paused, if it is. Kept until [`Command::Resume`].
     fn paused(&self) -> impl Future<Output = Result<Option<Paused>, Error>> + Send;
+
+    /// Since when sending is suspended, if it is. Kept until [`Command::Unsuspend`], and independent of a pause: nothing is taken while there is either.
+    fn suspended(&self) -> impl Future<Output = Result<Option<Timestamp>, Error>> + Send;
 
     /// Follows the settlements as they are committed. Reading along touches nothing.
     fn tail(&self, from: TailFrom) -> impl Future<Output = Result<Self::Tail, Error>> + Send;
@@ -121,7 +136,7 @@ pub trait Publisher: Send + 'static {
 pub trait Worker: Send + 'static {
     /// Rows that may be claimed at `now`, at most `max`: due deferred ones first, then new ones in the order of the list. A row is handed out once,
     /// until it is claimed or deferred by a commit and due again; rows handed out and never committed are handed out by the next worker.
-    /// None while the campaign is paused.
+    /// None while the campaign is paused or suspended.
     fn take(&mut self, max: usize, now: Timestamp) -> impl Future<Output = Result<Vec<Queued>, Error>> + Send;
 
     /// Commits one transaction: what was finished, what is deferred for pacing, and what is claimed. Only the returned rows may be sent.
@@ -151,6 +166,11 @@ pub trait Worker: Send + 'static {
 
     /// Whether the campaign is paused, as of the last call.
     fn paused(&self) -> bool {
+        false
+    }
+
+    /// Whether the campaign is suspended, as of the last call.
+    fn suspended(&self) -> bool {
         false
     }
 

@@ -190,7 +190,17 @@ pub struct Paused {
     pub at: Timestamp,
 }
 
-/// A person's decision about rows of the journal.
+/// What the preflight found, before anything was published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Preflighted {
+    /// When it ended.
+    #[schemars(with = "String")]
+    pub at: Timestamp,
+    /// What the rows of the list are going to be.
+    pub tally: Tally,
+}
+
+/// What is decided from outside about the campaign or about rows of it, by a person or the operator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
     /// Unknown rows (all, or the given ones) are queued again, with the same Message-ID. Their attempts count on, their age begins anew.
@@ -213,6 +223,13 @@ pub enum Command {
     /// A pause ends, if there is one; the refused rows are queued again, for the sender has been mended. Their attempts count on, their age
     /// begins anew.
     Resume,
+    /// Sending is suspended, whether it is paused or not; an earlier suspension keeps its time. Changes no row.
+    Suspend {
+        /// Since when.
+        at: Timestamp,
+    },
+    /// A suspension ends, if there is one; a pause stays, and no row is changed.
+    Unsuspend,
 }
 
 /// A part of a campaign: so many of so many equal pieces.

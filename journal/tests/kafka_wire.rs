@@ -5,10 +5,10 @@
 use campaign::{CampaignUid, EmailAddress, Message, Outcome, Reply, SkipReason, Skipped};
 use jiff::Timestamp;
 use journal::kafka::wire::{
-    Controlled, Counted, Decision, Event, Happened, Listed, Published, Verdict, Why, decode_control, decode_event,
-    decode_listed, encode, encode_listed, schema, schemas,
+    Controlled, Counted, Decision, Event, Happened, Listed, Published, Suspended, Verdict, Why, decode_control,
+    decode_event, decode_listed, encode, encode_listed, schema, schemas,
 };
-use journal::{Checkpoint, Paused, Pin, Tally};
+use journal::{Checkpoint, Paused, Pin, Preflighted, Tally};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -42,7 +42,9 @@ fn examples() -> Vec<(String, Vec<u8>)> {
         let value = match &controlled {
             Controlled::Pin(pin) => encode(pin),
             Controlled::Shard(_, published) => encode(published),
+            Controlled::Preflight(found) => encode(found),
             Controlled::Paused(paused) => encode(paused),
+            Controlled::Suspended(suspended) => encode(suspended),
             Controlled::Decision(decision) => encode(decision),
         };
         assert_eq!(decode_control(key, schema, &value), Ok(controlled));
@@ -88,11 +90,15 @@ fn events() -> [(&'static str, Event); 4] {
     ]
 }
 
-fn controls() -> [(&'static str, &'static str, Controlled); 4] {
+fn controls() -> [(&'static str, &'static str, Controlled); 6] {
     let uid = CampaignUid::alone("hr/offers", "list", "message", None);
     let contents = [("spec.message.text", "9f86d081884c7d65"), ("spec.recipients.source", "60303ae22b998861")];
     let contents = contents.map(|(path, hash)| (path.to_owned(), hash.to_owned())).into();
     let tally = Tally { published: 4980, invalid: 12, duplicate: 7, suppressed: 1 };
+    let found = Preflighted {
+        at: at("2027-02-18T09:29:00Z"),
+        tally: Tally { published: 19_920, invalid: 48, duplicate: 28, suppressed: 4 },
+    };
     let checkpoint = Checkpoint { next_row: 5002, tally, done: false };
     let ends = [(0, 1287), (1, 1281), (2, 1290), (3, 1286)].into();
     let paused = Paused { reason: "relay: 554 5.7.1 Service unavailable".to_owned(), at: at("2027-02-18T09:32:00Z") };
@@ -100,8 +106,10 @@ fn controls() -> [(&'static str, &'static str, Controlled); 4] {
     let decision = Decision { verdict: Verdict::ResendUnknown, at: at("2027-02-18T11:00:00Z"), rows };
     [
         ("pin", schema::PIN, Controlled::Pin(Pin { uid, contents, destination: "backends".to_owned(), shards: 1 })),
+        ("preflight", schema::PREFLIGHT, Controlled::Preflight(found)),
         ("shard.0", schema::SHARD, Controlled::Shard(0, Published { checkpoint, ends })),
         ("paused", schema::PAUSED, Controlled::Paused(Some(paused))),
+        ("suspended", schema::SUSPENDED, Controlled::Suspended(Some(Suspended { at: at("2027-02-18T10:00:00Z") }))),
         ("decision.5f0c6d1e-7a52-4c1e-9a51-0e8f3b7a2d90", schema::DECISION, Controlled::Decision(decision)),
     ]
 }
@@ -177,7 +185,10 @@ fn the_examples_have_what_the_schemas_require() {
         let value: Value = serde_json::from_slice(&value).expect("JSON");
         let schema = &schemas[name.split(' ').next().expect("a name")];
         let required = schema["required"].as_array().cloned().unwrap_or_default();
-        assert!(name.starts_with("paused") || !required.is_empty(), "{name}: {schema}");
+        assert!(
+            name.starts_with("paused") || name.starts_with("suspended") || !required.is_empty(),
+            "{name}: {schema}"
+        );
         for key in required {
             let key = key.as_str().expect("a name");
             assert!(value.get(key).is_some(), "{name} has no {key}");

@@ -2,7 +2,7 @@
 
 use clap::Parser;
 use producer::{NoSuchShard, Shard};
-use program::{KafkaArgs, ListenArgs, LogArgs};
+use program::{KafkaArgs, ListenArgs, LogArgs, TerminationArgs};
 use std::path::PathBuf;
 
 /// Turns a campaign's recipient list into one message per recipient on Kafka, exactly once, whatever crashes in between.
@@ -30,6 +30,9 @@ pub(crate) struct Args {
     /// How it logs.
     #[command(flatten)]
     pub(crate) log: LogArgs,
+    /// Where it leaves why it failed.
+    #[command(flatten)]
+    pub(crate) termination: TerminationArgs,
 }
 
 impl Args {

@@ -4,7 +4,7 @@
 //! mailed again: that is refused here, unless a label says that it is meant; and a label stands for one list and one message.
 
 use campaign::CampaignUid;
-use journal::kafka::{Kafka, Options};
+use journal::kafka::{Hub, Kafka, Options};
 use journal::{Error, Journal, Pin};
 use program::Failure;
 
@@ -13,8 +13,9 @@ use program::Failure;
 /// # Errors
 /// Kafka can't be used; or the campaign of that name was begun, under that label if there is one, with other content than that of `pin`.
 pub async fn begin(options: Options, pin: &Pin, label: Option<&str>) -> Result<Kafka, Failure> {
-    refuse_a_changed_campaign(&options, pin, label).await?;
-    Ok(Kafka::open(options).await?)
+    let hub = Hub::connect(options.settings.clone());
+    refuse_a_changed_campaign(&hub, &options, pin, label).await?;
+    Ok(hub.open(&options).await?)
 }
 
 /// Compares what is to be published with what is pinned.
@@ -29,12 +30,17 @@ pub fn must_be(pinned: &Pin, pin: &Pin) -> Result<(), Failure> {
     })
 }
 
-async fn refuse_a_changed_campaign(options: &Options, pin: &Pin, label: Option<&str>) -> Result<(), Failure> {
+async fn refuse_a_changed_campaign(
+    hub: &Hub,
+    options: &Options,
+    pin: &Pin,
+    label: Option<&str>,
+) -> Result<(), Failure> {
     let name = format!("{}/{}", options.which.namespace, options.which.name);
-    let siblings = Kafka::siblings(options).await?.into_iter().filter_map(|(_, pinned)| pinned);
+    let siblings = hub.siblings(&options.which).await?.into_iter().filter_map(|sibling| sibling.pin);
     let alike = siblings.filter(|pinned| label.is_none() || was_begun_under(pinned, &name, label));
     let Some(nearest) = nearest(alike, pin) else { return Ok(()) };
-    match Kafka::open_existing(options.clone()).await {
+    match hub.open_existing(options).await {
         // It was begun as well, so it may go on.
         Ok(journal) if journal.pinned().await?.is_some() => Ok(()),
         Ok(_) | Err(Error::NotPinned) => {

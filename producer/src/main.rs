@@ -21,9 +21,11 @@ fn main() -> ExitCode {
     logging::start(args.log.log_format, "info");
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
-        Err(error) => return Failure::try_again(format!("no threads to run on: {error}")).report(),
+        Err(error) => {
+            return args.termination.report(&Failure::try_again(format!("no threads to run on: {error}")));
+        }
     };
-    let code = runtime.block_on(run(&args)).unwrap_or_else(|failure| failure.report());
+    let code = runtime.block_on(run(&args)).unwrap_or_else(|failure| args.termination.report(&failure));
     runtime.shutdown_background();
     code
 }

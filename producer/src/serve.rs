@@ -7,7 +7,8 @@ use crate::begin::must_be;
 use crate::preflight::{self, Options, Preflight};
 use crate::publish::{self, Plan, publish};
 use crate::{Destination, Metrics, Opened, Shard};
-use journal::{Checkpoint, Journal, Pin};
+use jiff::Timestamp;
+use journal::{Checkpoint, Journal, Pin, Preflighted};
 use program::{Failure, Heartbeat};
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
@@ -93,7 +94,8 @@ async fn agree<J: Journal>(journal: &J, opened: &Opened, service: &Service) -> R
     }
     found.may_begin(opened.input.recipients.on_invalid_row).map_err(publish::Error::from)?;
     service.metrics.preflighted(found.tally.total());
-    journal.pin(pin).await?;
+    let preflighted = Preflighted { at: Timestamp::now(), tally: found.tally };
+    journal.pin_with(pin, Some(preflighted)).await?;
     tracing::info!(rows = found.tally.total(), "every letter can be made, and the content is pinned; publishing");
     Ok(Some(Arc::new(found)))
 }

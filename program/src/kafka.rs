@@ -16,7 +16,7 @@ const HEADING: &str = "Kafka";
 
 /// How Kafka is reached. Each flag has a variable of the same name in capitals.
 #[derive(Debug, Clone, clap::Args)]
-pub struct KafkaArgs {
+pub struct ConnectionArgs {
     /// Brokers to begin with.
     #[arg(help_heading = HEADING, long = "kafka", value_name = "HOST:PORT[,…]", env = "KAFKA_BOOTSTRAP_SERVERS")]
     pub bootstrap: Option<String>,
@@ -47,6 +47,14 @@ pub struct KafkaArgs {
     /// Log in with the token in this file (a JWT); read anew whenever it is about to expire.
     #[arg(help_heading = HEADING, long = "kafka-oauth-token-file", value_name = "FILE", env = "KAFKA_OAUTH_TOKEN_FILE")]
     pub oauth_token_file: Option<PathBuf>,
+}
+
+/// How Kafka is reached, and how a campaign's topics are made there.
+#[derive(Debug, Clone, clap::Args)]
+pub struct KafkaArgs {
+    /// How Kafka is reached.
+    #[command(flatten)]
+    pub connection: ConnectionArgs,
     /// What the names of the campaign's topics begin with.
     #[arg(help_heading = HEADING, long = "kafka-topic-prefix", value_name = "PREFIX", env = "KAFKA_TOPIC_PREFIX", default_value = "mailcampaign")]
     pub topic_prefix: String,
@@ -58,7 +66,7 @@ pub struct KafkaArgs {
     pub replication: Option<u16>,
 }
 
-impl KafkaArgs {
+impl ConnectionArgs {
     /// Whether a Kafka is named, by `--kafka` or in the file of `--kafka-config`: without, the journal is a file on this machine.
     pub fn settings(&self) -> Result<Option<Settings>, Failure> {
         self.settings_with(|name| std::env::var_os(name))
@@ -88,16 +96,23 @@ impl KafkaArgs {
         Settings::check(&given).map_err(|mistakes| Failure::mistakes(&mistakes))
     }
 
+    /// The same for programs that need Kafka.
+    pub fn required(&self) -> Result<Settings, Failure> {
+        self.settings()?.ok_or_else(|| {
+            Failure::bad_input("no Kafka is named: give --kafka HOST:PORT, or set KAFKA_BOOTSTRAP_SERVERS")
+        })
+    }
+}
+
+impl KafkaArgs {
     /// How a campaign's journal on Kafka is opened; none if no Kafka is named.
     pub fn options(&self, namespace: &str, name: &str, uid: CampaignUid) -> Result<Option<Options>, Failure> {
-        Ok(self.settings()?.map(|settings| self.with_settings(settings, namespace, name, uid)))
+        Ok(self.connection.settings()?.map(|settings| self.with_settings(settings, namespace, name, uid)))
     }
 
     /// The same for programs that need Kafka.
     pub fn required(&self, namespace: &str, name: &str, uid: CampaignUid) -> Result<Options, Failure> {
-        self.options(namespace, name, uid)?.ok_or_else(|| {
-            Failure::bad_input("no Kafka is named: give --kafka HOST:PORT, or set KAFKA_BOOTSTRAP_SERVERS")
-        })
+        Ok(self.with_settings(self.connection.required()?, namespace, name, uid))
     }
 
     fn with_settings(&self, settings: Settings, namespace: &str, name: &str, uid: CampaignUid) -> Options {

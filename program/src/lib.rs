@@ -6,10 +6,12 @@ pub mod kafka;
 pub mod listen;
 pub mod logging;
 pub mod signals;
+pub mod termination;
 
 pub use exit::Failure;
 pub use health::{Health, Heartbeat, Ready};
-pub use kafka::KafkaArgs;
+pub use kafka::{ConnectionArgs, KafkaArgs};
 pub use listen::{ListenArgs, Server};
 pub use logging::{LogArgs, LogFormat};
 pub use signals::Signals;
+pub use termination::TerminationArgs;

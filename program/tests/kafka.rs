@@ -62,7 +62,7 @@ fn what_is_given_becomes_the_settings() {
     let flags = ["--kafka", "a:1,b:2", "--kafka-user", "alice", "--kafka-sasl-mechanism", "plain", "--kafka-tls"];
     let variable = |name: &str| (name == "KAFKA_PASSWORD").then(|| "hush".into());
     let args = parse(&flags);
-    let settings = args.settings_with(variable).expect("settings").expect("a Kafka");
+    let settings = args.connection.settings_with(variable).expect("settings").expect("a Kafka");
     assert_eq!(settings.bootstrap, "a:1,b:2");
     for (key, value) in [
         ("security.protocol", "SASL_SSL"),
@@ -78,7 +78,7 @@ fn what_is_given_becomes_the_settings() {
 #[test]
 fn every_mistake_is_told_at_once_as_bad_input() {
     let flags = ["--kafka", "a", "--kafka-user", "alice", "--kafka-ca", "/nowhere/ca.pem"];
-    let failure = parse(&flags).settings_with(nothing).expect_err("mistakes");
+    let failure = parse(&flags).connection.settings_with(nothing).expect_err("mistakes");
     assert_eq!(failure.code(), program::exit::BAD_INPUT);
     for says in ["--kafka: \"a\" has no port", "--kafka-user: has no password", "--kafka-ca: /nowhere/ca.pem: No such"]
     {

@@ -1,7 +1,8 @@
 //! Where tools are kept between runs, outside the checkout.
 
+use std::fs::File;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The folder `name` in the cache: `$XDG_CACHE_HOME/mailcampaign` or `~/.cache/mailcampaign`. Its parents exist afterwards.
 ///
@@ -16,4 +17,14 @@ pub fn folder(name: &str) -> io::Result<PathBuf> {
     std::fs::create_dir_all(&base)
         .map_err(|error| io::Error::new(error.kind(), format!("{}: can't be made ({error})", base.display())))?;
     Ok(base.join(name))
+}
+
+/// Waits until nobody else holds the lock that this file stands for; it is held until what is returned is dropped.
+///
+/// # Errors
+/// If the file can't be made.
+pub(crate) fn lock(file: &Path) -> io::Result<File> {
+    let held = File::create(file)?;
+    held.lock()?;
+    Ok(held)
 }

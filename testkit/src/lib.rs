@@ -11,4 +11,5 @@ pub mod sink;
 pub use certificates::Authority;
 pub use kafka::{Kafka, KafkaOptions};
 pub use kubernetes::ApiServer;
+pub use process::is_root;
 pub use sink::{Action, Keep, Moment, Phase, Received, Sink, SinkOptions, SinkTls};

@@ -7,6 +7,7 @@
 use rustix::process::Pid;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -114,4 +115,9 @@ pub(crate) fn is_gone(process: Pid) -> bool {
     let has_ended = state.rsplit_once(") ").is_some_and(|(_, state)| state.starts_with(['Z', 'X']));
     let threads = std::fs::read_dir(listed.join("task")).map_or(0, Iterator::count);
     has_ended && threads <= 1
+}
+
+/// Whether this process may do everything.
+pub fn is_root() -> bool {
+    std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0)
 }

@@ -2,7 +2,7 @@
 
 use campaign::HumanDuration;
 use clap::Parser;
-use program::{KafkaArgs, ListenArgs, LogArgs};
+use program::{KafkaArgs, ListenArgs, LogArgs, TerminationArgs};
 use std::{path::PathBuf, time::Duration};
 
 /// Sends the mails of a campaign from Apache Kafka, as one of any number of workers.
@@ -30,6 +30,9 @@ pub(crate) struct Args {
     /// The log.
     #[command(flatten)]
     pub(crate) log: LogArgs,
+    /// Where it leaves why it failed.
+    #[command(flatten)]
+    pub(crate) termination: TerminationArgs,
     /// The journal.
     #[command(flatten)]
     pub(crate) kafka: KafkaArgs,

@@ -35,6 +35,8 @@ pub(crate) enum Hold {
     Refused = 1,
     /// The campaign is paused.
     Paused = 2,
+    /// The campaign is suspended.
+    Suspended = 16,
     /// The journal can't be reached: what becomes of a mail could not be written down.
     Journal = 4,
     /// It is not the time for it: before the start, or outside of the window.

@@ -15,14 +15,17 @@ const LAST_WORDS: Duration = Duration::from_secs(3);
 fn main() -> ExitCode {
     let args = Args::parse();
     logging::start(args.log.log_format, "info");
+    let termination = args.termination.clone();
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
-        Err(error) => return Failure::try_again(format!("no threads can be started: {error}")).report(),
+        Err(error) => {
+            return termination.report(&Failure::try_again(format!("no threads can be started: {error}")));
+        }
     };
     let ended = runtime.block_on(work(args));
     // What still blocks has nothing to say any more.
     runtime.shutdown_background();
-    ended.map_or_else(|failure| failure.report(), |()| ExitCode::from(exit::DONE))
+    ended.map_or_else(|failure| termination.report(&failure), |()| ExitCode::from(exit::DONE))
 }
 
 async fn work(args: Args) -> Result<(), Failure> {

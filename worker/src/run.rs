@@ -96,6 +96,8 @@ struct Run<W> {
     ending: Option<Ending>,
     /// The campaign is paused, or is about to be.
     paused: bool,
+    /// The campaign is suspended.
+    suspended: bool,
     /// That no backend can be used was said.
     said_no_backend: bool,
     poll: Poll,
@@ -130,6 +132,7 @@ impl<W: journal::Worker> Run<W> {
             batch: Batch::default(),
             ending: None,
             paused: false,
+            suspended: false,
             said_no_backend: false,
             last_tick: Moment(0),
             last_commit: Moment(0),

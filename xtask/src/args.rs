@@ -27,8 +27,10 @@ pub(crate) enum Task {
     Cluster(Cluster),
     /// Kill, freeze and restart brokers, producers and workers, and compare the account with what the mail servers saw.
     Chaos(Chaos),
-    /// Write crds/mailcampaigns.mailcampaign.io.yaml from the Rust types.
+    /// Write crds/mailcampaigns.mailcampaign.io.yaml, and the chart's copy of it, from the Rust types.
     Crds,
+    /// Write deploy/, which is for those without Helm, from the chart.
+    Deploy,
 }
 
 /// `cargo xtask test`
@@ -157,7 +159,7 @@ Examples:
   cargo xtask cluster up                 prints KUBECONFIG=… and so on, also if it runs already
   export $(cargo xtask cluster up)       and tells it to the programs that this shell starts: kubectl, helm, tests
   in-cluster COMMAND                     with that PATH, runs a command in the cluster's network
-  cargo xtask cluster install            builds the image localhost/mailcampaign:dev and gives it to the node
+  cargo xtask cluster install            builds the image localhost/mailcampaign:dev, gives it to the node, and installs the chart
   cargo xtask cluster status             what runs; fails if something is missing
   cargo xtask cluster down               ends all of it and removes its data")]
 pub(crate) struct Cluster {
@@ -178,7 +180,7 @@ pub(crate) enum ClusterTask {
     Down,
     /// Say what runs.
     Status,
-    /// Build the programs and their image, and give it to the cluster.
+    /// Build the programs and their image, give it to the cluster, and install the operator there.
     Install,
 }
 

@@ -3,21 +3,30 @@
 //! On stdout are the lines that a shell can evaluate; what happens is told on stderr.
 
 use crate::args::{Cluster as Options, ClusterTask};
-use crate::command::{cargo, is_root, root, run as run_to_end, target_folder};
+use crate::command::{cargo, is_root, root, run as run_to_end, succeeds, target_folder};
 use crate::needs;
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use std::path::PathBuf;
 use std::process::Command;
 use testkit::cache;
-use testkit::kubernetes::{BASE, Cluster, KAFKA_FOR_PODS, build_image, version};
+use testkit::kubernetes::{BASE, Cluster, KAFKA_FOR_PODS, build_image, helm, version};
 
 /// Programs of the cluster that are this project's own.
 const PROGRAMS: [&str; 2] = ["smtp-sink-recording", "namespace-doors"];
 
 /// What goes into the image: packages and their programs.
-const IN_IMAGE: [(&str, &str); 2] = [("producer", "mailcampaign-producer"), ("worker", "mailcampaign-worker")];
+const IN_IMAGE: [(&str, &str); 4] = [
+    ("producer", "mailcampaign-producer"),
+    ("worker", "mailcampaign-worker"),
+    ("operator", "mailcampaign-operator"),
+    ("cli", "mailcampaign"),
+];
 /// The image as pods name it.
 const IMAGE: &str = "localhost/mailcampaign:dev";
+const NAMESPACE: &str = "mailcampaign-system";
+/// Helm's words, the same as in the README.
+const INSTALL: &str = "upgrade --install mc charts/mailcampaign --namespace mailcampaign-system --create-namespace --set clusterWide=true \
+    --set image.repository=localhost/mailcampaign --set image.tag=dev --set kafka.bootstrapServers=kafka.kafka.svc.cluster.local:9092 --wait";
 
 /// Starts, ends or looks at the cluster of this machine.
 pub(crate) fn run(options: &Options) -> Result<bool> {
@@ -43,6 +52,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         ClusterTask::Install => {
             cluster.load(&image()?)?;
             eprintln!("the node has the image {IMAGE}");
+            install(&cluster)?;
             Ok(true)
         }
         ClusterTask::Down => {
@@ -96,4 +106,31 @@ fn image() -> Result<PathBuf> {
     }
     build_image(context.path(), IMAGE, &[("BUILDER", BASE), ("BASE", BASE)], &archive)?;
     Ok(archive)
+}
+
+/// Installs the chart, or upgrades what is installed.
+fn install(cluster: &Cluster) -> Result<()> {
+    let variables = cluster.variables_if_up().context("no cluster runs; start it: cargo xtask cluster up")?;
+    let of_cluster = |command: &mut Command| {
+        command.envs(variables.iter().map(|(name, value)| (name, value))).current_dir(root()).stdout(std::io::stderr());
+    };
+    let mut look = helm()?;
+    look.args(["status", "mc", "--namespace", NAMESPACE]);
+    of_cluster(&mut look);
+    let was_there = succeeds(&mut look);
+    let mut install = helm()?;
+    install.args(INSTALL.split_whitespace());
+    of_cluster(&mut install);
+    run_to_end(&mut install)?;
+    if was_there {
+        // The image has the name that it had before, so that Kubernetes sees no difference.
+        let workload = ["deployment", "--selector=app.kubernetes.io/instance=mc", "--namespace", NAMESPACE];
+        for verb in ["restart", "status"] {
+            let mut kubectl = Command::new(cluster.kubectl());
+            kubectl.args(["rollout", verb]).args(workload);
+            of_cluster(&mut kubectl);
+            run_to_end(&mut kubectl)?;
+        }
+    }
+    Ok(())
 }

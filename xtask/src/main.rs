@@ -1,4 +1,4 @@
-//! The project's own tool: `cargo xtask test | fuzz | bench | kafka | cluster | chaos | crds`.
+//! The project's own tool: `cargo xtask test | fuzz | bench | kafka | cluster | chaos | crds | deploy`.
 //!
 //! It installs or builds what the tests need, and runs what a developer and continuous integration run. No test lives here.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a tool that reports on the terminal")]
@@ -9,6 +9,7 @@ mod chaos;
 mod cluster;
 mod command;
 mod crds;
+mod deploy;
 mod fuzz;
 mod kafka;
 mod needs;
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
         Task::Cluster(options) => cluster::run(&options),
         Task::Chaos(options) => chaos::run(&options),
         Task::Crds => crds::write(),
+        Task::Deploy => deploy::write(),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,

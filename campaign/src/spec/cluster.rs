@@ -132,7 +132,7 @@ impl Workers {
 }
 
 /// What becomes of the topics when the campaign is deleted.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum DeletionPolicy {
     /// They stay: what became of every mail can still be read.
     #[default]

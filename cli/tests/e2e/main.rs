@@ -5,6 +5,7 @@ mod crash;
 mod example;
 mod following;
 mod hours;
+mod in_pod;
 mod outcomes;
 mod replaying;
 mod resuming;

@@ -44,6 +44,7 @@ macro_rules! conformance {
     ($rig:ty) => {
         $crate::conformance! { $rig:
             content_is_pinned_once_and_a_difference_is_named,
+            what_the_preflight_found_is_kept_with_the_pin_that_stands,
             nothing_is_published_or_sent_before_the_content_is_pinned,
             every_row_is_published_once_whatever_chunk_a_crash_falls_on,
             a_chunk_that_does_not_follow_on_is_refused_and_changes_nothing,
@@ -71,6 +72,7 @@ macro_rules! conformance {
             what_waits_does_not_hold_up_what_could_go,
             the_first_attempt_is_remembered_over_a_crash,
             a_pause_stops_new_mails_and_is_kept_until_somebody_resumes,
+            a_suspension_stops_new_mails_and_leaves_a_pause_as_it_is,
             resending_the_unknown_ones_twice_does_nothing_the_second_time,
             discarded_unknown_rows_are_dead_and_stay_so,
             unknown_rows_can_be_decided_with_no_worker_going,

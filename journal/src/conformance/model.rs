@@ -39,6 +39,8 @@ pub enum Operation {
     Replay(bool),
     /// [`Command::Resume`].
     Resume,
+    /// [`Command::Suspend`], or [`Command::Unsuspend`].
+    Suspend(bool),
 }
 
 /// Random histories.
@@ -57,6 +59,7 @@ pub fn operations() -> impl Strategy<Value = Vec<Operation>> {
         1 => any::<Option<u64>>().prop_map(Operation::Discard),
         1 => any::<bool>().prop_map(Operation::Replay),
         2 => Just(Operation::Resume),
+        1 => prop::bool::weighted(0.4).prop_map(Operation::Suspend),
     ];
     proptest::collection::vec(operation, 1..60)
 }
@@ -85,6 +88,7 @@ struct Model {
     skipped: BTreeMap<u64, RowState>,
     checkpoint: Checkpoint,
     paused: bool,
+    suspended: Option<Timestamp>,
     clock: i64,
     has_worker: bool,
 }
@@ -165,6 +169,12 @@ impl<R: Rig> Play<R> {
             Operation::Resume => {
                 let expected = self.model.resume();
                 assert_eq!(self.journal.command(Command::Resume).await.expect("decided"), expected);
+            }
+            Operation::Suspend(on) => {
+                let at = self.now();
+                self.model.suspended = on.then(|| self.model.suspended.unwrap_or(at));
+                let command = if on { Command::Suspend { at } } else { Command::Unsuspend };
+                assert_eq!(self.journal.command(command).await.expect("decided"), 0);
             }
         }
     }
@@ -268,6 +278,7 @@ impl<R: Rig> Play<R> {
         assert_eq!(all_rows(&self.journal).await, self.model.rows());
         assert_eq!(self.journal.published().await.expect("read"), self.model.checkpoint.done);
         assert_eq!(self.journal.paused().await.expect("read").is_some(), self.model.paused);
+        assert_eq!(self.journal.suspended().await.expect("read"), self.model.suspended);
         if let Some(worker) = &mut self.worker {
             // What others did shows after a call.
             worker.take(0, at(self.model.clock)).await.expect("taken");
@@ -302,7 +313,7 @@ impl Model {
     }
 
     fn take(&mut self, max: usize, now: Timestamp) -> Vec<(u64, u32, Option<Timestamp>)> {
-        if self.paused {
+        if self.paused || self.suspended.is_some() {
             return Vec::new();
         }
         let mut due: Vec<_> = self

@@ -52,6 +52,39 @@ pub async fn a_pause_stops_new_mails_and_is_kept_until_somebody_resumes<R: Rig>(
     assert_eq!((counts.refused, counts.pending, counts.delivered), (0, 5, 1));
 }
 
+pub async fn a_suspension_stops_new_mails_and_leaves_a_pause_as_it_is<R: Rig>() {
+    let (mut rig, journal) = with_messages::<R>(2..8).await;
+    let mut sender = worker(&journal, OnUnknown::Hold, 0).await;
+    assert_eq!(claim(&mut sender, 2, 0).await, [2, 3]);
+    assert_eq!(decide(&journal, Command::Unsuspend).await, 0, "there is nothing to end");
+    for seconds in [1, 2] {
+        assert_eq!(decide(&journal, Command::Suspend { at: at(seconds) }).await, 0);
+    }
+    assert_eq!(journal.suspended().await.expect("read"), Some(at(1)), "the first one stands");
+    assert!(sender.take(9, at(3)).await.expect("taken").is_empty());
+    assert!(sender.suspended() && !sender.paused() && !sender.exhausted());
+    let finished = vec![result(2, 1, 3, delivered()), result(3, 1, 3, Outcome::Refused { reply: reply(554) })];
+    let pause = Some("the relay says 554 5.7.1".to_owned());
+    sender.commit(Tick { finished, pause, at: at(3), ..Tick::default() }).await.expect("what is claimed is finished");
+
+    let journal = rig.crash_and_reopen(journal).await;
+    assert_eq!(journal.suspended().await.expect("read"), Some(at(1)));
+    let mut sender = worker(&journal, OnUnknown::Hold, 4).await;
+    assert_eq!(decide(&journal, Command::Unsuspend).await, 0);
+    assert_eq!(journal.suspended().await.expect("read"), None);
+    assert!(journal.paused().await.expect("read").is_some(), "the pause stays");
+    assert!(sender.take(9, at(5)).await.expect("taken").is_empty());
+    assert!(sender.paused() && !sender.suspended());
+    assert_eq!(account(&journal).await.refused, 1, "and nobody is mailed again");
+
+    decide(&journal, Command::Suspend { at: at(6) }).await;
+    assert_eq!(decide(&journal, Command::Resume).await, 1);
+    assert_eq!(journal.suspended().await.expect("read"), Some(at(6)), "whoever resumes does not end it");
+    assert!(sender.take(9, at(7)).await.expect("taken").is_empty());
+    decide(&journal, Command::Unsuspend).await;
+    assert_eq!(rows_of(&sender.take(9, at(8)).await.expect("taken")), [3, 4, 5, 6, 7]);
+}
+
 pub async fn resending_the_unknown_ones_twice_does_nothing_the_second_time<R: Rig>() {
     let (mut rig, journal, mut sender) = with_unknown::<R>().await;
     assert_eq!(decide(&journal, Command::ResendUnknown { rows: None }).await, 4);

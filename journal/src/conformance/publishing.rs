@@ -3,7 +3,7 @@
 
 use super::{Rig, a_pin, account, after, all_rows, at, message, publish, result, skipped, worker};
 use super::{claim, delivered, settle, with_messages};
-use crate::{Entry, Error, Journal, Pin, Publisher, RowState, Tick, Worker, WorkerOptions};
+use crate::{Entry, Error, Journal, Pin, Preflighted, Publisher, RowState, Tally, Tick, Worker, WorkerOptions};
 use campaign::{CampaignUid, Message, spec::OnUnknown};
 
 pub async fn content_is_pinned_once_and_a_difference_is_named<R: Rig>() {
@@ -33,6 +33,19 @@ pub async fn content_is_pinned_once_and_a_difference_is_named<R: Rig>() {
     let elsewhere = crate::Pin { destination: "outbox".to_owned(), ..a_pin() };
     assert!(changed(elsewhere).await[0].contains("outbox"));
     assert_eq!(journal.pinned().await.expect("read"), Some(a_pin()), "what was refused left no trace");
+}
+
+pub async fn what_the_preflight_found_is_kept_with_the_pin_that_stands<R: Rig>() {
+    let (mut rig, journal) = R::fresh().await;
+    assert_eq!(journal.preflighted().await.expect("read"), None);
+    let found = |published| Preflighted { at: at(1), tally: Tally { published, invalid: 2, ..Tally::default() } };
+    journal.pin_with(a_pin(), Some(found(7))).await.expect("pinned");
+    journal.pin_with(a_pin(), Some(found(8))).await.expect("the same content again");
+    let other = Pin { destination: "outbox".to_owned(), ..a_pin() };
+    assert!(matches!(journal.pin_with(other, Some(found(9))).await, Err(Error::ContentChanged { .. })));
+    let journal = rig.crash_and_reopen(journal).await;
+    assert_eq!(journal.preflighted().await.expect("read"), Some(found(7)), "the one whose pin stands");
+    assert_eq!(journal.pinned().await.expect("read"), Some(a_pin()));
 }
 
 pub async fn nothing_is_published_or_sent_before_the_content_is_pinned<R: Rig>() {

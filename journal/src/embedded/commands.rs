@@ -3,7 +3,7 @@
 use super::codec::{key, kind, nanos, number, slot};
 use super::fault::Fault;
 use super::ledger::Draft;
-use super::store::Store;
+use super::store::{self, Store};
 use super::worker::hold;
 use crate::{Command, Error};
 use rusqlite::{Connection, ToSql};
@@ -47,6 +47,18 @@ pub(super) fn carry_out(store: &mut Store, command: &Command) -> Result<u64, Err
                 connection.execute("DELETE FROM campaign WHERE key = 'paused'", [])?;
                 draft.paused = false;
                 Ok(changed)
+            }
+            Command::Suspend { at } => {
+                if !draft.suspended {
+                    store::set(connection, "suspended", at)?;
+                    draft.suspended = true;
+                }
+                Ok(0)
+            }
+            Command::Unsuspend => {
+                connection.execute("DELETE FROM campaign WHERE key = 'suspended'", [])?;
+                draft.suspended = false;
+                Ok(0)
             }
         }
     })?;

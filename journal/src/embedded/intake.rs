@@ -11,7 +11,7 @@ use rusqlite::Connection;
 /// Hands out at most `max` rows that may be claimed at `now`.
 pub(super) fn take(store: &mut Store, epoch: u64, max: usize, now: Timestamp) -> Result<Vec<Read>, Error> {
     store.ledger.owner(epoch)?;
-    if store.ledger.paused || max == 0 {
+    if store.ledger.paused || store.ledger.suspended || max == 0 {
         return Ok(Vec::new());
     }
     let mut batch = Batch { max, cursor: store.ledger.cursor, rows: Vec::new() };

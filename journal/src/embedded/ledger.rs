@@ -52,6 +52,7 @@ pub(super) struct Ledger {
     pub(super) counts: Counts,
     pub(super) shards: BTreeMap<u32, Shard>,
     pub(super) paused: bool,
+    pub(super) suspended: bool,
     /// Rows in `state` with `queued = 1`.
     pub(super) waiting: u64,
     pub(super) owner: Option<Owner>,
@@ -88,6 +89,7 @@ pub(super) struct Draft {
     pub(super) mark: u64,
     pub(super) seq: u64,
     pub(super) paused: bool,
+    pub(super) suspended: bool,
     pub(super) checkpoint: Option<(u32, Checkpoint)>,
     /// The lowest row that was published, if it is below the cursor.
     pub(super) rewind: Option<u64>,
@@ -139,6 +141,7 @@ impl Ledger {
             mark: self.mark,
             seq: self.seq,
             paused: self.paused,
+            suspended: self.suspended,
             ..Draft::default()
         }
     }
@@ -150,6 +153,7 @@ impl Ledger {
         self.mark = draft.mark;
         self.seq = draft.seq;
         self.paused = draft.paused;
+        self.suspended = draft.suspended;
         if let Some((shard, checkpoint)) = draft.checkpoint {
             self.shards.entry(shard).or_default().checkpoint = checkpoint;
         }

@@ -24,11 +24,13 @@ pub use publish::EmbeddedPublisher;
 pub use tail::EmbeddedTail;
 pub use worker::EmbeddedWorker;
 
-use crate::{Command, Error, Journal, Paused, Pin, RowState, TailFrom, WorkerOptions};
+use crate::{Command, Error, Journal, Paused, Pin, Preflighted, RowState, TailFrom, WorkerOptions};
 use campaign::Counts;
 use engine::Engine;
+use jiff::Timestamp;
 use lock::Lock;
 use rusqlite::wal::CheckpointMode;
+use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use store::Store;
@@ -108,6 +110,11 @@ impl Embedded {
     ) -> Result<T, Error> {
         self.engine.call(move |store| work(store)).await
     }
+
+    /// A value of the campaign as a whole.
+    async fn value<T: DeserializeOwned + Send + 'static>(&self, name: &'static str) -> Result<Option<T>, Error> {
+        self.read(move |store| store.reading(|connection| store::get(connection, name, &store.path))).await
+    }
 }
 
 fn file(dir: &Path) -> PathBuf {
@@ -125,7 +132,7 @@ impl Journal for Embedded {
     type Worker = EmbeddedWorker;
     type Tail = EmbeddedTail;
 
-    async fn pin(&self, pin: Pin) -> Result<(), Error> {
+    async fn pin_with(&self, pin: Pin, found: Option<Preflighted>) -> Result<(), Error> {
         let write = move |store: &mut Store| {
             store.writable()?;
             let pinned: Option<Pin> =
@@ -133,7 +140,12 @@ impl Journal for Embedded {
             if let Some(pinned) = pinned {
                 return pinned.must_be(&pin);
             }
-            store.transaction(|connection, _, _| store::set(connection, "pin", &pin))?;
+            store.transaction(|connection, _, _| {
+                if let Some(found) = &found {
+                    store::set(connection, "preflight", found)?;
+                }
+                store::set(connection, "pin", &pin)
+            })?;
             store.ledger.pinned_shards = Some(pin.shards);
             Ok(())
         };
@@ -141,7 +153,11 @@ impl Journal for Embedded {
     }
 
     async fn pinned(&self) -> Result<Option<Pin>, Error> {
-        self.read(|store| store.reading(|connection| store::get(connection, "pin", &store.path))).await
+        self.value("pin").await
+    }
+
+    async fn preflighted(&self) -> Result<Option<Preflighted>, Error> {
+        self.value("preflight").await
     }
 
     async fn publisher(&self, shard: u32) -> Result<Self::Publisher, Error> {
@@ -181,7 +197,11 @@ impl Journal for Embedded {
     }
 
     async fn paused(&self) -> Result<Option<Paused>, Error> {
-        self.read(|store| store.reading(|connection| store::get(connection, "paused", &store.path))).await
+        self.value("paused").await
+    }
+
+    async fn suspended(&self) -> Result<Option<Timestamp>, Error> {
+        self.value("suspended").await
     }
 
     async fn tail(&self, from: TailFrom) -> Result<Self::Tail, Error> {

@@ -23,6 +23,7 @@ pub(super) struct Snapshot {
     pub(super) next_due: Option<Timestamp>,
     pub(super) exhausted: bool,
     pub(super) paused: bool,
+    pub(super) suspended: bool,
 }
 
 /// A [`Snapshot`] that the thread writes and others read.
@@ -73,6 +74,7 @@ impl Store {
         self.ledger.counts = account::counts(&self.connection, true)?;
         self.ledger.waiting = account::waiting(&self.connection)?;
         self.ledger.paused = get::<crate::Paused>(&self.connection, "paused", &self.path)?.is_some();
+        self.ledger.suspended = get::<Timestamp>(&self.connection, "suspended", &self.path)?.is_some();
         self.ledger.mark = get(&self.connection, "mark", &self.path)?.unwrap_or(0);
         self.ledger.seq = tail::last(&self.connection)?;
         self.ledger.pinned_shards = get::<crate::Pin>(&self.connection, "pin", &self.path)?.map(|pin| pin.shards);
@@ -129,8 +131,8 @@ impl Store {
                 before.next_due
             }
         };
-        let (exhausted, paused) = (self.ledger.is_exhausted(), self.ledger.paused);
-        self.shared.set(Snapshot { counts: self.ledger.counts, next_due, exhausted, paused });
+        let Ledger { counts, paused, suspended, .. } = self.ledger;
+        self.shared.set(Snapshot { counts, next_due, exhausted: self.ledger.is_exhausted(), paused, suspended });
     }
 
     /// The earliest queued row that is not in the worker's hands.

@@ -55,6 +55,10 @@ impl Worker for EmbeddedWorker {
     fn paused(&self) -> bool {
         self.engine.snapshot().paused
     }
+
+    fn suspended(&self) -> bool {
+        self.engine.snapshot().suspended
+    }
 }
 
 impl Drop for EmbeddedWorker {

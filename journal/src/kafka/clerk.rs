@@ -8,10 +8,10 @@ use super::reading::{Ends, Follower, Topic};
 use super::transactor::{Failed, Outgoing, Transactor};
 use super::wire::{Controlled, Unreadable, decode_control, encode, schema};
 use super::{Shared, clients};
-use crate::{Error, Pin};
+use crate::{Error, Pin, Preflighted};
 use rdkafka::message::{BorrowedMessage, Message as _};
 use std::sync::PoisonError;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How often a clerk that was fenced by another begins again.
 const TRIES: u32 = 20;
@@ -19,49 +19,41 @@ const TRIES: u32 = 20;
 /// `control`, and the reader that keeps it up to date.
 #[derive(Default)]
 pub(super) struct Desk {
-    follower: Option<Follower>,
+    follower: Follower,
     control: Control,
-    used: Option<Instant>,
 }
 
 impl Shared {
     /// Looks at `control` as it stands now.
     pub(super) fn control<T>(&self, look: impl FnOnce(&Control) -> T) -> Result<T, Error> {
         let mut desk = self.desk.lock().unwrap_or_else(PoisonError::into_inner);
-        desk.used = Some(Instant::now());
         let mut ends = Ends::new();
         self.ends_of(Topic::Control, &mut ends)?;
-        if desk.follower.is_none() {
-            desk.follower = Some(Follower::new(self)?);
-        }
-        let Desk { follower: Some(follower), control, .. } = &mut *desk else {
-            return Err(Error::Unsuitable { why: "no reader".to_owned() });
-        };
+        let Desk { follower, control } = &mut *desk;
         follower.read_to(self, &ends, |_, message| read_control(self, message, control))?;
         // Markers count: everything below the end was read.
         control.next = control.next.max(ends.get(&(Topic::Control, 0)).map_or(0, |range| range.end));
         Ok(look(control))
     }
 
-    /// Lets the reader go, if nobody has looked for so long: it would ask the broker for more as long as it is there.
-    pub(super) fn put_away_desk(&self, unused: Duration) {
-        let mut desk = self.desk.lock().unwrap_or_else(PoisonError::into_inner);
-        if desk.used.is_some_and(|used| used.elapsed() > unused) {
-            let away = std::mem::take(&mut *desk);
-            drop(desk);
-            drop(away);
-        }
+    /// Lets the reader go if it had nothing to read for so long; what was read is kept.
+    pub(super) fn rest_desk(&self, unused: Duration) {
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner).follower.rest(unused);
     }
 
-    /// Pins the content, or compares it with what is pinned.
-    pub(super) fn pin(&self, pin: &Pin) -> Result<(), Error> {
+    /// Pins the content, with what the preflight found, or compares it with what is pinned.
+    pub(super) fn pin(&self, pin: &Pin, found: Option<&Preflighted>) -> Result<(), Error> {
         // Most often it stands there already, and nobody has to be fenced for it.
         if let Some(pinned) = self.control(|control| control.pin.clone())? {
             return pinned.must_be(pin);
         }
-        self.as_clerk(|| match self.control(|control| control.pin.clone())? {
-            Some(pinned) => pinned.must_be(pin).map(|()| (Vec::new(), ())),
-            None => Ok((vec![self.for_control("pin".to_owned(), schema::PIN, encode(pin))], ())),
+        self.as_clerk(|| {
+            if let Some(pinned) = self.control(|control| control.pin.clone())? {
+                return pinned.must_be(pin).map(|()| (Vec::new(), ()));
+            }
+            let found = found.map(|found| self.for_control("preflight".to_owned(), schema::PREFLIGHT, encode(found)));
+            let pin = self.for_control("pin".to_owned(), schema::PIN, encode(pin));
+            Ok((found.into_iter().chain([pin]).collect(), ()))
         })
     }
 

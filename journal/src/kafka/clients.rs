@@ -2,26 +2,30 @@
 
 use super::Shared;
 use super::errors::{Heard, failed, failed_on};
-use super::settings::TokenFile;
+use super::settings::{Settings, TokenFile};
 use super::wire::{Unreadable, header};
 use crate::Error;
-use rdkafka::client::ClientContext;
-use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
+use rdkafka::client::{Client, ClientContext};
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers, Message as _};
 use rdkafka::metadata::Metadata;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long a call waits for the broker's answer before it is given up or made again.
 pub(super) const ANSWER: Duration = Duration::from_secs(10);
+/// A topic that no broker has shown for so long is gone: each of them learns within moments that one was made.
+const SURELY_GONE: Duration = Duration::from_secs(3);
 /// How long a client has to ask for a token; it does so as soon as it is there.
 const LOGIN: Duration = Duration::from_secs(2);
 /// How long the broker waits for more at the end of a partition, for who follows it and for who looks something up.
 const FOLLOWING: Duration = Duration::from_millis(500);
 const LOOKING: Duration = Duration::from_millis(5);
+/// How often a client for questions is listened to.
+const LISTEN: Duration = Duration::from_millis(100);
 /// A record's key, headers and frame, in bytes, at most.
 pub(super) const OVERHEAD: usize = 512;
 
@@ -111,59 +115,129 @@ pub(super) enum Sees {
 impl Shared {
     /// A consumer for reading by hand. It has the group's name, to look up offsets, but never joins it.
     pub(super) fn reader(&self, sees: Sees) -> Result<Reader, Error> {
-        self.reader_that_waits(sees, FOLLOWING)
+        reader(&self.settings, Some(&self.names.group), sees)
     }
 
     /// The same, for looking up what is there: it is given one partition after the other, and each must wait until the broker has answered about the
     /// one before.
     pub(super) fn looker(&self) -> Result<Reader, Error> {
-        self.reader_that_waits(Sees::Committed, LOOKING)
+        reader_that_waits(&self.settings, Some(&self.names.group), Sees::Committed, LOOKING)
     }
 
-    /// What every consumer begins with: it belongs to the group by name, and nothing happens by itself.
+    /// What every consumer of the campaign begins with.
     pub(super) fn consumer(&self) -> rdkafka::ClientConfig {
-        let mut config = self.settings.client();
-        config
-            .set("group.id", &self.names.group)
-            .set("enable.auto.commit", "false")
-            .set("enable.auto.offset.store", "false")
-            .set("auto.offset.reset", "error")
-            .set("allow.auto.create.topics", "false")
-            .set("reconnect.backoff.ms", "20")
-            .set("reconnect.backoff.max.ms", "1000");
-        config
-    }
-
-    fn reader_that_waits(&self, sees: Sees, at_end: Duration) -> Result<Reader, Error> {
-        let mut config = self.consumer();
-        config
-            .set("enable.partition.eof", "true")
-            .set("queued.max.messages.kbytes", "8192")
-            .set("fetch.wait.max.ms", at_end.as_millis().to_string())
-            .set("retry.backoff.ms", "10")
-            .set("isolation.level", if sees == Sees::Committed { "read_committed" } else { "read_uncommitted" });
-        let reader: Reader = self.make("connecting to Kafka", &config)?;
-        reader.context().log_in(&reader);
-        Ok(reader)
-    }
-
-    /// A client from its settings; a setting that librdkafka refuses is named.
-    pub(super) fn make<C: FromClientConfigAndContext<Ears>>(
-        &self,
-        during: &'static str,
-        config: &rdkafka::ClientConfig,
-    ) -> Result<C, Error> {
-        config.create_with_context(self.settings.ears()).map_err(|error| failed(during, error))
+        consumer(&self.settings, Some(&self.names.group))
     }
 }
 
-/// Lets a new reader connect, and learn where a topic's partitions are: it does so by itself only up to a second after its first assignment.
-pub(super) fn warm_up(reader: &Reader, topic: &str) {
+/// A consumer that never joins a group. It may read if it has a group's name; without, it only answers questions.
+pub(super) fn reader(settings: &Settings, group: Option<&str>, sees: Sees) -> Result<Reader, Error> {
+    reader_that_waits(settings, group, sees, FOLLOWING)
+}
+
+/// What every consumer begins with: it belongs to the group by name, and nothing happens by itself.
+fn consumer(settings: &Settings, group: Option<&str>) -> rdkafka::ClientConfig {
+    let mut config = settings.client();
+    if let Some(group) = group {
+        config.set("group.id", group);
+    }
+    config
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        .set("auto.offset.reset", "error")
+        .set("allow.auto.create.topics", "false")
+        .set("reconnect.backoff.ms", "20")
+        .set("reconnect.backoff.max.ms", "1000");
+    config
+}
+
+fn reader_that_waits(settings: &Settings, group: Option<&str>, sees: Sees, at_end: Duration) -> Result<Reader, Error> {
+    let mut config = consumer(settings, group);
+    config
+        .set("enable.partition.eof", "true")
+        .set("queued.max.messages.kbytes", "8192")
+        .set("fetch.wait.max.ms", at_end.as_millis().to_string())
+        .set("retry.backoff.ms", "10")
+        .set("isolation.level", if sees == Sees::Committed { "read_committed" } else { "read_uncommitted" });
+    let made = config.create_with_context(settings.ears());
+    // A setting that librdkafka refuses is named.
+    let reader: Reader = made.map_err(|error| failed("connecting to Kafka", error))?;
+    reader.context().log_in(&reader);
+    Ok(reader)
+}
+
+/// A client for questions, made when it is needed first. It sees everything, so that no answer waits for somebody's transaction.
+#[derive(Default)]
+pub(super) struct Prober {
+    client: OnceLock<Reader>,
+    listened: Mutex<Option<Instant>>,
+}
+
+impl Prober {
+    /// The client, after it was listened to.
+    pub(super) fn get(&self, settings: &Settings, group: Option<&str>) -> Result<&Reader, Error> {
+        if self.client.get().is_none() {
+            let made = reader(settings, group, Sees::Everything)?;
+            // Another thread may have been faster.
+            let _ = self.client.set(made);
+        }
+        let client = self.client.get().ok_or_else(|| Error::Unsuitable { why: "no client".to_owned() })?;
+        let mut listened = self.listened.lock().unwrap_or_else(PoisonError::into_inner);
+        if listened.is_none_or(|at| at.elapsed() > LISTEN) {
+            // What it has to tell, and that it asks for credentials, comes by polling. Without any time to wait, a poll takes a single event.
+            while let Some(event) = client.poll(Duration::from_millis(1)) {
+                drop(event);
+            }
+            *listened = Some(Instant::now());
+        }
+        Ok(client)
+    }
+}
+
+/// Lets clients go on a thread of their own: ending one waits for its connections.
+pub(super) fn let_go<T: Send + 'static>(clients: T) {
+    // Without a thread it just takes longer here.
+    drop(std::thread::Builder::new().name("kafka-close".to_owned()).spawn(move || drop(clients)));
+}
+
+/// Lets a new client connect, and learn where a topic's partitions are. By itself a reader does so only up to a second after its first assignment, and a
+/// writer looks for its coordinator only half a second later.
+pub(super) fn warm_up<C: ClientContext>(client: &Client<C>, topic: &str) {
     // The first answer ends the connection by which it came, the second comes by one that stays.
     for _ in 0..2 {
         // What fails here fails again where it matters.
-        drop(reader.fetch_metadata(Some(topic), ANSWER));
+        drop(client.fetch_metadata(Some(topic), ANSWER));
     }
+}
+
+/// What `ask` says about the partitions of a topic. A broker that knows of none may only be behind the others: it is asked again for a while.
+pub(super) fn surely(mut ask: impl FnMut() -> Result<Option<i32>, Error>) -> Result<Option<i32>, Error> {
+    let begun = Instant::now();
+    loop {
+        match ask()? {
+            None if begun.elapsed() <= SURELY_GONE => std::thread::sleep(Duration::from_millis(50)),
+            said => return Ok(said),
+        }
+    }
+}
+
+/// Where a partition begins and ends. While nobody leads it (it was made just now, or its broker is gone) it is asked again for a while.
+pub(super) fn watermarks(reader: &Reader, topic: &str, partition: i32) -> Result<(i64, i64), KafkaError> {
+    let begun = Instant::now();
+    loop {
+        match reader.fetch_watermarks(topic, partition, ANSWER) {
+            Err(error) if is_without_leader(&error) && begun.elapsed() <= SURELY_GONE => {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            found => return found,
+        }
+    }
+}
+
+/// Whether the brokers have not told each other yet who leads a partition.
+pub(super) fn is_without_leader(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode as Code;
+    matches!(error.rdkafka_error_code(), Some(Code::NotLeaderForPartition | Code::LeaderNotAvailable))
 }
 
 /// The partitions of a topic; none if there is no such topic.

@@ -3,8 +3,6 @@
 mod abilities;
 mod certificate;
 
-pub(super) use abilities::Abilities;
-
 use super::clients::Ears;
 use super::errors::{Kind, Trouble, blame, explain, failed};
 use super::settings::Settings;
@@ -30,12 +28,12 @@ const AGAIN: Duration = Duration::from_millis(500);
 /// # Errors
 /// [`Error::Unreachable`] (refused, no route, no answer, name not known), [`Error::Denied`] (login, client certificate), [`Error::Unsuitable`] (TLS, mechanism,
 /// a broker that is too old): each with what to do.
-pub(super) fn first_contact(settings: &Settings) -> Result<Abilities, Error> {
+pub(super) fn first_contact(settings: &Settings) -> Result<(), Error> {
     let begun = Instant::now();
     let mut suspected = None;
     loop {
         match attempt(settings, begun) {
-            Ok(abilities) => return Ok(abilities),
+            Ok(()) => return Ok(()),
             Err(Failed::For(error)) => return Err(error),
             // A broker that is about to stop closes connections as well.
             Err(Failed::By(trouble)) if trouble.is_guess() && suspected.as_ref() != Some(&trouble) => {
@@ -56,7 +54,7 @@ enum Failed {
     By(Trouble),
 }
 
-fn attempt(settings: &Settings, begun: Instant) -> Result<Abilities, Failed> {
+fn attempt(settings: &Settings, begun: Instant) -> Result<(), Failed> {
     let prober = prober(settings).map_err(Failed::For)?;
     loop {
         // About one topic, which need not exist: a cluster may have many.
@@ -73,10 +71,10 @@ fn attempt(settings: &Settings, begun: Instant) -> Result<Abilities, Failed> {
             (Err(error), None) => return Err(Failed::For(unanswered(settings, error))),
         }
     }
-    let abilities = Abilities::of(&prober.context().versions.lock().unwrap_or_else(PoisonError::into_inner));
-    abilities.suffice().map_err(Failed::For)?;
+    let versions = prober.context().versions.lock().unwrap_or_else(PoisonError::into_inner);
+    abilities::suffice(&versions).map_err(Failed::For)?;
     prober.context().ears.reached();
-    Ok(abilities)
+    Ok(())
 }
 
 fn prober(settings: &Settings) -> Result<BaseConsumer<Probe>, Error> {

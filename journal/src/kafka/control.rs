@@ -1,7 +1,8 @@
 //! What stands in `control`: pinned content, how far the list is published, pauses, decisions. Pure.
 
 use super::wire::{Controlled, Decision, Published};
-use crate::{Paused, Pin, Tally};
+use crate::{Paused, Pin, Preflighted, Tally};
+use jiff::Timestamp;
 use std::collections::BTreeMap;
 
 /// The topic `control`, read up to some offset.
@@ -9,10 +10,14 @@ use std::collections::BTreeMap;
 pub(super) struct Control {
     /// What is pinned.
     pub(super) pin: Option<Pin>,
+    /// What the preflight found, if that was written.
+    pub(super) preflight: Option<Preflighted>,
     /// By shard: how far it is published.
     pub(super) shards: BTreeMap<u32, Published>,
     /// Why sending is paused, if it is.
     pub(super) paused: Option<Paused>,
+    /// Since when sending is suspended, if it is.
+    pub(super) suspended: Option<Timestamp>,
     /// By offset: what people decided.
     pub(super) decisions: BTreeMap<i64, Decision>,
     /// Everything below this offset was read.
@@ -26,7 +31,9 @@ impl Control {
             // The first one stands, whoever writes another.
             Controlled::Pin(pin) => drop(self.pin.get_or_insert(pin)),
             Controlled::Shard(number, published) => drop(self.shards.insert(number, published)),
+            Controlled::Preflight(found) => drop(self.preflight.get_or_insert(found)),
             Controlled::Paused(paused) => self.paused = paused,
+            Controlled::Suspended(suspended) => self.suspended = suspended.map(|suspended| suspended.at),
             Controlled::Decision(decision) => drop(self.decisions.insert(offset, decision)),
         }
         self.next = self.next.max(offset + 1);

@@ -2,7 +2,7 @@
 
 use super::Shared;
 use super::transactor::Outgoing;
-use super::wire::{Decision, Verdict, encode, schema};
+use super::wire::{Decision, Suspended, Verdict, encode, schema};
 use crate::{Command, Error};
 use campaign::Settlement;
 use jiff::Timestamp;
@@ -16,10 +16,12 @@ const ROW_BYTES: usize = 36;
 type Subjects = BTreeMap<i32, Vec<(u64, u32)>>;
 
 impl Shared {
-    /// Writes down a decision; returns how many rows it is about.
+    /// Writes down what is decided; returns how many rows it is about.
     pub(super) fn decide(&self, command: &Command) -> Result<u64, Error> {
         let now = Timestamp::now();
         let (verdict, rows, at) = match command {
+            Command::Suspend { at } => return self.suspend(Some(Suspended { at: *at })),
+            Command::Unsuspend => return self.suspend(None),
             Command::ResendUnknown { rows } => (Verdict::ResendUnknown, rows.as_deref(), now),
             Command::DiscardUnknown { rows, at } => (Verdict::DiscardUnknown, rows.as_deref(), *at),
             Command::ReplayDead { .. } => (Verdict::ReplayDead, None, now),
@@ -32,13 +34,26 @@ impl Shared {
         };
         self.as_clerk(|| {
             let subjects =
-                self.account(|account| account.subjects(verdict, rows.as_ref(), |latest| has_code(latest, code)))?;
+                self.account(|account, _| account.subjects(verdict, rows.as_ref(), |latest| has_code(latest, code)))?;
             let how_many: usize = subjects.values().map(Vec::len).sum();
             let mut records = self.decisions(verdict, at, subjects);
             if *command == Command::Resume && self.control(|control| control.paused.is_some())? {
                 records.push(self.for_control("paused".to_owned(), schema::PAUSED, encode(&None::<crate::Paused>)));
             }
             Ok((records, how_many as u64))
+        })
+    }
+
+    /// Suspends the campaign, or lets it go on; of no row anything changes.
+    fn suspend(&self, wanted: Option<Suspended>) -> Result<u64, Error> {
+        let stands_so = || self.control(|control| control.suspended.is_some() == wanted.is_some());
+        // Most often it stands so already, and nobody has to be fenced for it.
+        if stands_so()? {
+            return Ok(0);
+        }
+        self.as_clerk(|| {
+            let record = || self.for_control("suspended".to_owned(), schema::SUSPENDED, encode(&wanted));
+            Ok((if stands_so()? { Vec::new() } else { vec![record()] }, 0))
         })
     }
 

@@ -162,6 +162,11 @@ pub(super) fn blame(settings: &Settings, trouble: &Trouble) -> Error {
     if trouble.is_refusal() { Error::Denied { what: why } } else { Error::Unsuitable { why } }
 }
 
+/// The same for a call about a topic or a group, whose name is told if a right is missing.
+pub(super) fn explain_on(settings: &Settings, during: &'static str, thing: &str, error: KafkaError) -> Error {
+    if is_denied(&error) { failed_on(during, thing, error) } else { explain(settings, during, error) }
+}
+
 impl Shared {
     /// The error of a call, explained by what the clients of this journal heard around it.
     pub(super) fn explain(&self, during: &'static str, error: KafkaError) -> Error {

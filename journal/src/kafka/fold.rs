@@ -26,6 +26,8 @@ struct Claim {
 pub(super) struct Fold {
     slots: BTreeMap<u64, Slot>,
     claims: BTreeMap<u64, Claim>,
+    /// In the queue: when they are due, in milliseconds since 1970.
+    waiting: BTreeMap<u64, i64>,
     texts: Texts,
     /// By partition: when the newest record of `outcomes` was written, in milliseconds since 1970.
     heard: BTreeMap<i32, i64>,
@@ -53,6 +55,10 @@ impl Fold {
         }
         let slot = self.slots.entry(event.row).or_insert_with(|| Slot::new(partition));
         slot.attempts = event.attempt;
+        match due_of(&event.happened) {
+            Some(due) => drop(self.waiting.insert(event.row, due)),
+            None => drop(self.waiting.remove(&event.row)),
+        }
         if let Happened::Claimed { .. } = event.happened {
             self.claims.insert(event.row, Claim { partition, attempt: event.attempt, at: event.at });
             return;
@@ -98,6 +104,16 @@ impl Fold {
     }
 }
 
+/// When a row in the queue is due, in milliseconds since 1970; 0 if it waits for its turn.
+fn due_of(happened: &Happened) -> Option<i64> {
+    match happened {
+        Happened::Queued { due, .. } => Some(due.map_or(0, Timestamp::as_millisecond)),
+        Happened::Settled { outcome: Outcome::Deferred { due, .. }, .. } => Some(due.as_millisecond()),
+        Happened::Settled { outcome: Outcome::Released, .. } => Some(0),
+        Happened::Settled { .. } | Happened::Claimed { .. } | Happened::Late { .. } => None,
+    }
+}
+
 /// Whether the owner of claims has certainly stopped: it left in order, or has said nothing for as long as a lease.
 fn is_over(mark: Option<&Mark>, heard: i64, now: i64, lease: i64) -> bool {
     match mark {
@@ -105,6 +121,20 @@ fn is_over(mark: Option<&Mark>, heard: i64, now: i64, lease: i64) -> bool {
         Some(mark) => now > mark.at.max(heard).saturating_add(lease),
         None => now > heard.saturating_add(lease),
     }
+}
+
+/// The account in numbers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Sum {
+    pub(super) counts: Counts,
+    /// Claimed by those who may still send them, and not settled.
+    pub(super) in_flight: u64,
+    /// Claimed by those who are gone, and taken over by nobody yet.
+    pub(super) left_behind: u64,
+    /// In the queue.
+    pub(super) waiting: u64,
+    /// When the first of those is due, in milliseconds since 1970.
+    pub(super) next_due: Option<i64>,
 }
 
 /// The account as people see it.
@@ -177,8 +207,20 @@ impl Account<'_> {
         }
     }
 
-    /// How many rows are what.
-    pub(super) fn counts(&self) -> Counts {
+    /// How many rows are what, and what is on its way.
+    pub(super) fn sum(&self) -> Sum {
+        let under_way = |row: &&u64| !self.orphans.contains(*row) && !self.decided.contains_key(*row);
+        let dues = || self.fold.waiting.iter().filter(|(row, _)| !self.decided.contains_key(*row)).map(|(_, due)| *due);
+        Sum {
+            counts: self.counts(),
+            in_flight: self.fold.claims.keys().filter(under_way).count() as u64,
+            left_behind: self.orphans.len() as u64,
+            waiting: dues().count() as u64,
+            next_due: dues().min(),
+        }
+    }
+
+    fn counts(&self) -> Counts {
         let mut counts = Counts::default();
         for (row, slot) in self.fold.slots.iter().filter(|(_, slot)| slot.listed) {
             counts.total += 1;
@@ -296,7 +338,7 @@ mod tests {
     }
 
     fn mark(at: i64, control: i64) -> BTreeMap<i32, Mark> {
-        [(0, Mark { v: 1, seq: 1, at, tail: 0, control, n: [0; 6], c: [0; 2], q: 0 })].into()
+        [(0, Mark { v: 1, seq: 1, at, tail: 0, control, n: [0; 6], c: [0; 2], q: 0, due: None })].into()
     }
 
     fn decided(decisions: Vec<(i64, Verdict, u32)>) -> Control {

@@ -2,13 +2,16 @@
 
 mod clerk;
 mod clients;
+mod cluster;
 mod contact;
 mod control;
 mod deciding;
 mod errors;
 #[cfg(feature = "conformance")]
 mod failpoint;
+mod failures;
 mod fold;
+mod hub;
 mod names;
 mod publish;
 mod reader;
@@ -16,23 +19,29 @@ mod reading;
 mod settings;
 mod siblings;
 mod slots;
+mod survey;
 mod tail;
 mod topics;
 mod transactor;
 pub mod wire;
 mod worker;
 
+pub use hub::Hub;
 pub use names::{Names, Which};
 pub use publish::KafkaPublisher;
 pub use settings::{Given, Secret, Settings};
+pub use siblings::Sibling;
+pub use survey::Survey;
 pub use tail::KafkaTail;
+pub use topics::{Ensured, Found};
 pub use worker::KafkaWorker;
 
-use crate::{Command, Error, Journal, Paused, Pin, RowState, TailFrom, WorkerOptions};
+use crate::{Command, Error, Journal, Paused, Pin, Preflighted, RowState, TailFrom, WorkerOptions};
 use campaign::Counts;
-use clients::{OVERHEAD, Reader};
+use clients::{OVERHEAD, Prober, let_go};
+use jiff::Timestamp;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// How the journal of a campaign is opened.
@@ -80,6 +89,9 @@ impl Default for Timing {
     }
 }
 
+/// An onlooker's client that had nothing to read for so long is let go.
+const UNUSED: Duration = Duration::from_secs(12);
+
 /// What the clones, publishers and workers of a journal share.
 pub(crate) struct Shared {
     settings: Settings,
@@ -93,26 +105,29 @@ pub(crate) struct Shared {
     /// The workers of this handle.
     workers: worker::Workers,
     /// For questions; made when it is needed first.
-    prober: OnceLock<Reader>,
+    prober: Prober,
     /// What stands in `control`.
     desk: Mutex<clerk::Desk>,
     /// What stands in all topics.
     book: Mutex<reader::Book>,
+    /// The rows that failed.
+    failures: Mutex<failures::Failures>,
 }
 
 impl Shared {
-    fn new(options: &Options) -> Self {
+    fn new(options: &Options, names: Names, max_record_bytes: usize) -> Self {
         Self {
             settings: options.settings.clone(),
-            names: Names::of(&options.which),
+            names,
             uid: options.which.uid.to_string(),
             timing: options.timing,
-            max_record_bytes: OVERHEAD,
+            max_record_bytes,
             seen: Mutex::default(),
             workers: worker::Workers::default(),
-            prober: OnceLock::new(),
+            prober: Prober::default(),
             desk: Mutex::default(),
             book: Mutex::default(),
+            failures: Mutex::default(),
         }
     }
 }
@@ -130,15 +145,7 @@ impl Kafka {
     /// [`Error::Unreachable`], [`Error::Denied`]; [`Error::Unsuitable`] for a broker without transactions or older than 2.5, and for names that
     /// Kafka does not take; [`Error::TopicGone`] if the campaign was begun and one of its topics is not there.
     pub async fn open(options: Options) -> Result<Self, Error> {
-        let runtime = tokio::runtime::Handle::current();
-        blocking(move || {
-            let mut shared = Shared::new(&options);
-            topics::check_names(&shared)?;
-            contact::first_contact(&shared.settings)?;
-            shared.max_record_bytes = topics::ensure(&shared, &options, runtime)?;
-            Ok(Self { shared: Arc::new(shared) })
-        })
-        .await
+        Hub::connect(options.settings.clone()).open(&options).await
     }
 
     /// Opens the journal of a campaign that was begun; nothing is created or changed.
@@ -146,25 +153,32 @@ impl Kafka {
     /// # Errors
     /// [`Error::NotPinned`] if there is nothing of the campaign on this Kafka; [`Error::TopicGone`] if only a part of it is there.
     pub async fn open_existing(options: Options) -> Result<Self, Error> {
-        let runtime = tokio::runtime::Handle::current();
-        blocking(move || {
-            let mut shared = Shared::new(&options);
-            topics::check_names(&shared)?;
-            contact::first_contact(&shared.settings)?;
-            topics::must_exist(&shared)?;
-            shared.max_record_bytes = topics::look_at(&shared, runtime)?;
-            Ok(Self { shared: Arc::new(shared) })
+        Hub::connect(options.settings.clone()).open_existing(&options).await
+    }
+
+    /// Where the campaign stands, for an onlooker who looks again and again: it costs a few short questions, and no record is read but what is new in
+    /// `control`, as long as the owners of the partitions have left their marks. Without (offsets expire) all records are read, once.
+    ///
+    /// # Errors
+    /// Kafka can't be reached or used; [`Error::TopicGone`]. A failure is never shown as zero.
+    pub async fn survey(&self) -> Result<Survey, Error> {
+        self.ask(|shared| {
+            let survey = shared.survey();
+            shared.rest(UNUSED);
+            survey
         })
         .await
     }
 
-    /// Other campaigns of the same namespace and name, by the beginning of their uid, with what they have pinned.
+    /// Why messages failed: those whose latest result is rejected, refused or dead, by the code of its reply (enhanced, else basic, else `0`). Code, how
+    /// many, and a reply as the server gave it: it may hold an address. The ten most frequent, those first.
+    ///
+    /// Reads on where the last call of this handle stopped, all the outcomes the first time.
     ///
     /// # Errors
-    /// As [`Kafka::open`].
-    pub async fn siblings(options: &Options) -> Result<Vec<(String, Option<Pin>)>, Error> {
-        let options = options.clone();
-        blocking(move || siblings::of(&Shared::new(&options), &options.which)).await
+    /// As [`Kafka::survey`].
+    pub async fn failures(&self) -> Result<Vec<(String, u64, String)>, Error> {
+        self.ask(Shared::failures).await
     }
 
     /// The names of its topics and its group.
@@ -199,9 +213,8 @@ impl Kafka {
 /// Clients are let go on a thread of their own: ending one waits for its connections.
 impl Drop for Shared {
     fn drop(&mut self) {
-        let clients = (self.prober.take(), std::mem::take(&mut self.desk), std::mem::take(&mut self.book));
-        // Without a thread it just takes longer here.
-        drop(std::thread::Builder::new().name("kafka-close".to_owned()).spawn(move || drop(clients)));
+        let (desk, book) = (std::mem::take(&mut self.desk), std::mem::take(&mut self.book));
+        let_go((std::mem::take(&mut self.prober), desk, book, std::mem::take(&mut self.failures)));
     }
 }
 
@@ -216,8 +229,12 @@ impl Journal for Kafka {
     type Worker = KafkaWorker;
     type Tail = KafkaTail;
 
-    async fn pin(&self, pin: Pin) -> Result<(), Error> {
-        self.ask(move |shared| shared.pin(&pin)).await
+    async fn pin_with(&self, pin: Pin, found: Option<Preflighted>) -> Result<(), Error> {
+        self.ask(move |shared| shared.pin(&pin, found.as_ref())).await
+    }
+
+    async fn preflighted(&self) -> Result<Option<Preflighted>, Error> {
+        self.ask(|shared| shared.control(|control| control.preflight)).await
     }
 
     async fn pinned(&self) -> Result<Option<Pin>, Error> {
@@ -233,7 +250,7 @@ impl Journal for Kafka {
     }
 
     async fn counts(&self) -> Result<Counts, Error> {
-        self.ask(Shared::counts).await
+        self.ask(|shared| shared.survey().map(|survey| survey.counts)).await
     }
 
     async fn published(&self) -> Result<bool, Error> {
@@ -241,7 +258,7 @@ impl Journal for Kafka {
     }
 
     async fn rows(&self, from_row: u64, limit: usize) -> Result<Vec<RowState>, Error> {
-        self.ask(move |shared| shared.account(|account| account.rows(from_row, limit))).await
+        self.ask(move |shared| shared.account(|account, _| account.rows(from_row, limit))).await
     }
 
     async fn command(&self, command: Command) -> Result<u64, Error> {
@@ -250,6 +267,10 @@ impl Journal for Kafka {
 
     async fn paused(&self) -> Result<Option<Paused>, Error> {
         self.ask(|shared| shared.control(|control| control.paused.clone())).await
+    }
+
+    async fn suspended(&self) -> Result<Option<Timestamp>, Error> {
+        self.ask(|shared| shared.control(|control| control.suspended)).await
     }
 
     async fn tail(&self, from: TailFrom) -> Result<Self::Tail, Error> {

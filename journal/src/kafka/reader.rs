@@ -1,10 +1,11 @@
 //! Reading the account: from the marks of the owners where that is enough, from all records where it isn't. Nothing here joins the group or commits.
 
 use super::Shared;
-use super::clients::{ANSWER, Raw, place};
+use super::clients::{ANSWER, Raw, place, watermarks};
 use super::control::Control;
-use super::fold::{Account, Fold};
+use super::fold::{Account, Fold, Sum};
 use super::reading::{Ends, Follower, Topic};
+use super::survey::Survey;
 use super::wire::{Listed, Mark, Unreadable, decode_event, decode_listed, schema};
 use crate::Error;
 use campaign::Counts;
@@ -24,9 +25,11 @@ const QUIET: Duration = Duration::from_secs(30);
 /// All records, and the reader that keeps them up to date.
 #[derive(Default)]
 pub(super) struct Book {
-    follower: Option<Follower>,
+    follower: Follower,
     fold: Fold,
     unreadable: Complaints,
+    /// What all records came to when they were added up last, while nothing was under way.
+    settled: Option<(Ends, Survey)>,
 }
 
 /// The marks of the owners, by partition.
@@ -38,9 +41,13 @@ struct Marks {
 }
 
 impl Shared {
-    /// Looks at the account of all rows as it stands now.
-    pub(super) fn account<T>(&self, look: impl FnOnce(&Account<'_>) -> T) -> Result<T, Error> {
+    /// Looks at the account of all rows as it stands now, and at `control`.
+    pub(super) fn account<T>(&self, look: impl FnOnce(&Account<'_>, &Control) -> T) -> Result<T, Error> {
         let mut book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
+        self.account_in(&mut book, look)
+    }
+
+    fn account_in<T>(&self, book: &mut Book, look: impl FnOnce(&Account<'_>, &Control) -> T) -> Result<T, Error> {
         // In this order: whatever a later one refers to is in the earlier ones, and a decision that a mark counts as done is seen done.
         let marks = self.marks()?;
         // A living owner renews its leases while this reads on.
@@ -48,35 +55,53 @@ impl Shared {
         let mut ends = Ends::new();
         self.ends_of(Topic::Outcomes, &mut ends)?;
         self.ends_of(Topic::Outbox, &mut ends)?;
-        if book.follower.is_none() {
-            book.follower = Some(Follower::new(self)?);
-        }
-        let Book { follower: Some(follower), fold, unreadable } = &mut *book else {
-            return Err(Error::Unsuitable { why: "no reader".to_owned() });
-        };
+        let Book { follower, fold, unreadable, .. } = book;
         follower.read_to(self, &ends, |topic, message| {
             if let Err(why) = take_in(fold, topic, message, &self.uid) {
                 unreadable.note(message, &why);
             }
         })?;
-        self.control(|control| look(&fold.at(now, self.timing.lease, &marks.of, control)))
+        self.control(|control| look(&fold.at(now, self.timing.lease, &marks.of, control), control))
     }
 
-    /// How many rows are what.
-    pub(super) fn counts(&self) -> Result<Counts, Error> {
+    /// Where the campaign stands: by the marks of the owners where they say all, else by all records.
+    pub(super) fn survey(&self) -> Result<Survey, Error> {
         let marks = self.marks()?;
         if marks.are_fresh
             && self.nothing_happened_without_a_mark(&marks)?
-            && let Some(counts) = self.control(|control| self.sum_up(&marks, control))?
+            && let Some(survey) = self.control(|control| {
+                self.sum_up(&marks, control).map(|sum| Survey::of(control, &sum, marks.partitions))
+            })?
         {
-            return Ok(counts);
+            return Ok(survey);
         }
-        #[expect(
-            clippy::redundant_closure_for_method_calls,
-            reason = "the method is of one lifetime, the closure of any"
-        )]
-        let counts = self.account(|account| account.counts());
-        counts
+        let mut book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
+        let ends = self.all_ends()?;
+        if let Some((_, survey)) = book.settled.take_if(|(settled, _)| *settled == ends) {
+            // Where nothing happens any more, all the rows need not be held.
+            *book = Book { settled: Some((ends, survey.clone())), ..Book::default() };
+            return Ok(survey);
+        }
+        let survey =
+            self.account_in(&mut book, |account, control| Survey::of(control, &account.sum(), marks.partitions))?;
+        // What is under way may come to be unknown without anything being written.
+        book.settled = (survey.in_flight == 0).then(|| (ends, survey.clone()));
+        Ok(survey)
+    }
+
+    fn all_ends(&self) -> Result<Ends, Error> {
+        let mut ends = Ends::new();
+        for topic in [Topic::Outcomes, Topic::Outbox, Topic::Control] {
+            self.ends_of(topic, &mut ends)?;
+        }
+        Ok(ends)
+    }
+
+    /// Lets the readers go that had nothing to read for so long.
+    pub(super) fn rest(&self, unused: Duration) {
+        self.rest_desk(unused);
+        self.book.lock().unwrap_or_else(PoisonError::into_inner).follower.rest(unused);
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner).rest(unused);
     }
 
     /// What the marks have committed. Committed offsets of transactions under way are not waited for.
@@ -127,8 +152,8 @@ impl Shared {
     fn nothing_happened_without_a_mark(&self, marks: &Marks) -> Result<bool, Error> {
         let during = "looking where a topic ends";
         for partition in (0..marks.partitions).filter(|partition| !marks.of.contains_key(partition)) {
-            let watermarks = self.prober()?.fetch_watermarks(&self.names.outcomes, partition, ANSWER);
-            if watermarks.map_err(|error| self.verdict(during, error))?.1 > 0 {
+            let ends = watermarks(self.prober()?, &self.names.outcomes, partition);
+            if ends.map_err(|error| self.verdict(during, error))?.1 > 0 {
                 return Ok(false);
             }
         }
@@ -136,7 +161,7 @@ impl Shared {
     }
 
     /// The sum of the marks; none where they don't say all.
-    fn sum_up(&self, marks: &Marks, control: &Control) -> Option<Counts> {
+    fn sum_up(&self, marks: &Marks, control: &Control) -> Option<Sum> {
         if marks.of.iter().any(|(partition, mark)| control.decides(*partition, mark.control)) {
             return None;
         }
@@ -151,6 +176,7 @@ impl Shared {
             suppressed: tally.suppressed,
             ..Counts::default()
         };
+        let (mut in_flight, mut left_behind, mut waiting, mut next_due) = (0, 0, 0, None);
         for mark in marks.of.values() {
             let [delivered, rejected, refused, deferred, dead, unknown] = mark.n;
             let [of_pending, of_deferred] = mark.c;
@@ -162,9 +188,17 @@ impl Shared {
             counts.deferred += deferred.checked_sub(gone_deferred)?;
             counts.dead += dead;
             counts.unknown += unknown + gone;
+            in_flight += of_pending + of_deferred - gone;
+            left_behind += gone;
+            waiting += mark.q;
+            if mark.q > 0 {
+                // An earlier version doesn't say: perhaps now.
+                let due = mark.due.unwrap_or(0);
+                next_due = Some(next_due.map_or(due, |next: i64| next.min(due)));
+            }
         }
         counts.pending = counts.published.checked_sub(counts.with_outcome())?;
-        Some(counts)
+        Some(Sum { counts, in_flight, left_behind, waiting, next_due })
     }
 }
 
@@ -193,13 +227,13 @@ fn take_in(fold: &mut Fold, topic: Topic, message: &BorrowedMessage<'_>, uid: &s
 
 /// Records that can't be read: counted, and told of once in a while.
 #[derive(Default)]
-struct Complaints {
+pub(super) struct Complaints {
     count: u64,
     last: Option<Instant>,
 }
 
 impl Complaints {
-    fn note(&mut self, message: &BorrowedMessage<'_>, why: &Unreadable) {
+    pub(super) fn note(&mut self, message: &BorrowedMessage<'_>, why: &Unreadable) {
         self.count += 1;
         if self.last.is_none_or(|last| last.elapsed() > QUIET) {
             self.last = Some(Instant::now());

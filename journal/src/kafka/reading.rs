@@ -3,9 +3,9 @@
 //!
 //! Markers of transactions have offsets of their own, so how far a reader is is asked of its position, not of the records it has seen.
 
-use super::Shared;
-use super::clients::{ANSWER, Reader, Sees};
+use super::clients::{Reader, Sees, let_go, partitions_of, surely, watermarks};
 use super::errors::failed;
+use super::{Names, Shared};
 use crate::Error;
 use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -17,8 +17,6 @@ use std::time::{Duration, Instant};
 
 /// How long reading may come no further, so that a transaction that hangs has been ended by the broker.
 const PATIENCE: Duration = Duration::from_secs(15);
-/// A topic that no broker has shown for so long is gone: each of them learns within moments that one was made.
-pub(super) const SURELY_GONE: Duration = Duration::from_secs(3);
 /// How often the position is asked for while nothing comes.
 const LOOK: Duration = Duration::from_millis(5);
 
@@ -33,54 +31,42 @@ pub(super) enum Topic {
 /// By partition: where it begins and ends.
 pub(super) type Ends = BTreeMap<(Topic, i32), Range<i64>>;
 
-impl Shared {
+impl Names {
     /// The name of a topic.
     pub(super) fn topic(&self, topic: Topic) -> &str {
         match topic {
-            Topic::Outbox => &self.names.outbox,
-            Topic::Outcomes => &self.names.outcomes,
-            Topic::Control => &self.names.control,
+            Topic::Outbox => &self.outbox,
+            Topic::Outcomes => &self.outcomes,
+            Topic::Control => &self.control,
         }
     }
+}
 
-    /// A client for questions. It sees everything, so that no answer waits for somebody's transaction.
+impl Shared {
+    /// The name of a topic.
+    pub(super) fn topic(&self, topic: Topic) -> &str {
+        self.names.topic(topic)
+    }
+
+    /// A client for questions.
     pub(super) fn prober(&self) -> Result<&Reader, Error> {
-        if self.prober.get().is_none() {
-            let made = self.reader(Sees::Everything)?;
-            // Another thread may have been faster.
-            let _ = self.prober.set(made);
-        }
-        let prober = self.prober.get().ok_or_else(|| Error::Unsuitable { why: "no client".to_owned() })?;
-        // What the client has to tell, and credentials that it asks for, come by polling.
-        // Without any time to wait, a poll takes a single event.
-        while let Some(event) = prober.poll(Duration::from_millis(1)) {
-            drop(event);
-        }
-        Ok(prober)
+        self.prober.get(&self.settings, Some(&self.names.group))
     }
 
     /// How many partitions a topic of the campaign has.
     ///
     /// # Errors
-    /// [`Error::TopicGone`] if there is no such topic. A broker that says so may only be behind the others: it is asked again for a while.
+    /// [`Error::TopicGone`] if there is surely no such topic.
     pub(super) fn count_of(&self, topic: Topic) -> Result<i32, Error> {
-        let (name, begun) = (self.topic(topic), Instant::now());
-        loop {
-            if let Some(count) = super::clients::partitions_of(self.prober()?, name)? {
-                return Ok(count);
-            }
-            if begun.elapsed() > SURELY_GONE {
-                return Err(Error::TopicGone { topic: name.to_owned() });
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        let (name, prober) = (self.topic(topic), self.prober()?);
+        let found = surely(|| partitions_of(prober, name))?;
+        found.ok_or_else(|| Error::TopicGone { topic: name.to_owned() })
     }
 
     /// Where a topic ends now, transactions under way included.
     pub(super) fn ends_of(&self, topic: Topic, ends: &mut Ends) -> Result<(), Error> {
         for partition in 0..self.count_of(topic)? {
-            let watermarks = self.prober()?.fetch_watermarks(self.topic(topic), partition, ANSWER);
-            match watermarks {
+            match watermarks(self.prober()?, self.topic(topic), partition) {
                 Ok((low, high)) => drop(ends.insert((topic, partition), low..high)),
                 Err(error) => return Err(self.verdict("looking where a topic ends", error)),
             }
@@ -107,17 +93,21 @@ fn is_about_a_missing_topic(error: &KafkaError) -> bool {
     matches!(code, Some(Code::UnknownTopic | Code::UnknownPartition | Code::UnknownTopicOrPartition))
 }
 
-/// A reader of committed records that keeps its place.
+/// A reader of committed records that keeps its place. It has a client only while there is something to read.
+#[derive(Default)]
 pub(super) struct Follower {
-    reader: Reader,
+    /// The client, and when it had something to read last.
+    reader: Option<(Reader, Instant)>,
     /// By partition: everything below was read.
     places: BTreeMap<(Topic, i32), i64>,
 }
 
 impl Follower {
-    /// One that has read nothing yet.
-    pub(super) fn new(shared: &Shared) -> Result<Self, Error> {
-        Ok(Self { reader: shared.reader(Sees::Committed)?, places: BTreeMap::new() })
+    /// Lets the client go if it had nothing to read for so long: it would ask the broker for more as long as it is there.
+    pub(super) fn rest(&mut self, unused: Duration) {
+        if let Some(reader) = self.reader.take_if(|(_, used)| used.elapsed() > unused) {
+            let_go(reader);
+        }
     }
 
     /// Reads on until it has passed `ends`, waiting for transactions that are under way before them.
@@ -131,7 +121,9 @@ impl Follower {
         self.assign(shared, ends)?;
         let (mut last_step, mut last_error) = (Instant::now(), None);
         while let Some(behind) = self.behind(ends) {
-            match self.reader.poll(LOOK) {
+            let Some((reader, used)) = &mut self.reader else { break };
+            *used = Instant::now();
+            match reader.poll(LOOK) {
                 Some(Ok(message)) => {
                     let topic = topic_of(shared, message.topic());
                     take(topic, &message);
@@ -139,7 +131,7 @@ impl Follower {
                     last_step = Instant::now();
                 }
                 Some(Err(KafkaError::PartitionEOF(_))) | None => {
-                    if self.look(shared)? {
+                    if look(shared, reader, &mut self.places)? {
                         last_step = Instant::now();
                     }
                 }
@@ -166,7 +158,7 @@ impl Follower {
         ends.iter().find(is_behind).map(|(place, _)| *place)
     }
 
-    /// Takes in partitions that are new.
+    /// Takes in partitions that are new, and makes the client if there is something to read.
     fn assign(&mut self, shared: &Shared, ends: &Ends) -> Result<(), Error> {
         let during = "reading the topics";
         let mut changed = false;
@@ -183,34 +175,39 @@ impl Follower {
                 }
             }
         }
-        if changed {
+        if changed && let Some(reader) = self.reader.take() {
+            let_go(reader);
+        }
+        if self.reader.is_none() && self.behind(ends).is_some() {
+            let reader = shared.reader(Sees::Committed)?;
             let mut list = TopicPartitionList::new();
             for ((topic, partition), next) in &self.places {
                 // A number, not "the beginning": a client that is new would ask for that only half a second later.
                 let added = list.add_partition_offset(shared.topic(*topic), *partition, Offset::Offset(*next));
                 added.map_err(|error| failed(during, error))?;
             }
-            self.reader.assign(&list).map_err(|error| failed(during, error))?;
+            reader.assign(&list).map_err(|error| failed(during, error))?;
+            self.reader = Some((reader, Instant::now()));
         }
         Ok(())
     }
+}
 
-    /// Asks the reader how far it is, markers included; whether it came further.
-    fn look(&mut self, shared: &Shared) -> Result<bool, Error> {
-        let positions = self.reader.position().map_err(|error| failed("asking for the position", error))?;
-        let mut further = false;
-        for element in positions.elements() {
-            let Offset::Offset(position) = element.offset() else { continue };
-            let place = (topic_of(shared, element.topic()), element.partition());
-            if let Some(next) = self.places.get_mut(&place)
-                && *next < position
-            {
-                *next = position;
-                further = true;
-            }
+/// Asks the reader how far it is, markers included; whether it came further.
+fn look(shared: &Shared, reader: &Reader, places: &mut BTreeMap<(Topic, i32), i64>) -> Result<bool, Error> {
+    let positions = reader.position().map_err(|error| failed("asking for the position", error))?;
+    let mut further = false;
+    for element in positions.elements() {
+        let Offset::Offset(position) = element.offset() else { continue };
+        let place = (topic_of(shared, element.topic()), element.partition());
+        if let Some(next) = places.get_mut(&place)
+            && *next < position
+        {
+            *next = position;
+            further = true;
         }
-        Ok(further)
     }
+    Ok(further)
 }
 
 fn topic_of(shared: &Shared, name: &str) -> Topic {

@@ -18,6 +18,7 @@ use rdkafka::admin::AdminClient;
 use rdkafka::consumer::BaseConsumer;
 use rdkafka::error::KafkaError;
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 /// How a Kafka cluster is reached. Holds secrets: its `Debug` shows none. A clone is the same cluster: what one's clients hear of it, the other knows.
@@ -42,7 +43,23 @@ impl Settings {
     /// # Errors
     /// Every mistake at once, each with the flag, the variable or the line of the file.
     pub fn check(given: &Given) -> Result<Option<Self>, Vec<Mistake>> {
-        let mut properties = given.config.as_deref().map_or_else(|| Ok(BTreeMap::new()), properties::read)?;
+        let properties = given.config.as_deref().map_or_else(|| Ok(BTreeMap::new()), properties::read)?;
+        Self::with(given, properties)
+    }
+
+    /// Settings of the file `client.properties` in a folder that holds what pods see as `/kafka`: its values may name files beside it as `/kafka/FILE`, or as
+    /// `FILE`, and no others. Reads the files, connects to nobody. Whoever wrote them has no say over this process: settings that run or load something
+    /// are refused.
+    ///
+    /// # Errors
+    /// Every mistake at once, with the line.
+    pub fn in_folder(folder: &Path) -> Result<Self, Vec<Mistake>> {
+        let properties = properties::read_in(folder)?;
+        let missing = || vec![Mistake::new("client.properties", "no broker is named; add bootstrap.servers=HOST:PORT")];
+        Self::with(&Given::default(), properties)?.ok_or_else(missing)
+    }
+
+    fn with(given: &Given, mut properties: BTreeMap<String, String>) -> Result<Option<Self>, Vec<Mistake>> {
         let in_file = properties.remove("bootstrap.servers").or_else(|| properties.remove("metadata.broker.list"));
         let flag = if given.bootstrap.is_some() { "--kafka" } else { "bootstrap.servers" };
         let Some(bootstrap) = given.bootstrap.clone().or(in_file) else { return Ok(None) };
@@ -67,7 +84,7 @@ impl Settings {
     /// # Errors
     /// [`Error::Unreachable`], [`Error::Denied`] or [`Error::Unsuitable`], with what to do.
     pub fn try_reach(&self) -> Result<(), Error> {
-        super::contact::first_contact(self).map(|_| ())
+        super::contact::first_contact(self)
     }
 
     /// What only the library can tell: whether key, certificate and password belong together, and the like.

@@ -1,18 +1,18 @@
-//! The topics of a campaign: created, grown, compared with what they should be. Never shrunk, and never created anew for a campaign that was begun.
+//! The topics of a campaign: created, grown, compared with what they should be, deleted. Never shrunk, and never created anew for a campaign that was begun.
 
-use super::clients::{ANSWER, Ears};
-use super::errors::{failed, failed_on};
+use super::clients::{ANSWER, is_without_leader};
+use super::cluster::{Cluster, wait, waiting};
 use super::reading::Topic;
-use super::{Options, Shared};
+use super::siblings::pin_in;
+use super::{Names, Options};
 use crate::Error;
 use rdkafka::admin::{
-    AdminClient, AdminOptions, AlterConfig, ConfigResource, ConfigSource, NewPartitions, NewTopic, ResourceSpecifier,
-    TopicReplication,
+    AlterConfig, ConfigResource, ConfigSource, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication,
 };
 use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::metadata::MetadataTopic;
-use std::cell::OnceCell;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -33,23 +33,51 @@ fn settings_of(topic: Topic) -> &'static [(&'static str, &'static str)] {
     }
 }
 
-/// Asks the brokers for changes; only from a thread that may block.
-struct Administrator<'a> {
-    shared: &'a Shared,
-    client: OnceCell<AdminClient<Ears>>,
-    runtime: tokio::runtime::Handle,
+const ALL: [Topic; 3] = [Topic::Outbox, Topic::Outcomes, Topic::Control];
+
+/// What was made sure of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ensured {
+    /// Partitions of `outbox`: as many as were wanted, or more if there were more.
+    pub partitions: u32,
+    /// Whether any topic was made. Its brokers may take a moment until they answer for it.
+    pub created: bool,
 }
 
-fn waiting() -> AdminOptions {
-    AdminOptions::new().request_timeout(Some(ANSWER)).operation_timeout(Some(ANSWER))
+/// Which topics of a campaign are there, with how many partitions.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Found {
+    /// See [`Names::outbox`].
+    pub outbox: Option<u32>,
+    /// See [`Names::outcomes`].
+    pub outcomes: Option<u32>,
+    /// See [`Names::control`].
+    pub control: Option<u32>,
+}
+
+impl Found {
+    pub(super) fn of(found: BTreeMap<Topic, i32>) -> Self {
+        let count = |topic| found.get(&topic).map(|count| u32::try_from(*count).unwrap_or(0));
+        Self { outbox: count(Topic::Outbox), outcomes: count(Topic::Outcomes), control: count(Topic::Control) }
+    }
+
+    /// Whether all of them are there.
+    pub fn is_whole(&self) -> bool {
+        self.outbox.is_some() && self.outcomes.is_some() && self.control.is_some()
+    }
+
+    /// Whether none is there.
+    pub fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// Whether a campaign's names can be names of topics.
-pub(super) fn check_names(shared: &Shared) -> Result<(), Error> {
-    let longest = [&shared.names.outbox, &shared.names.outcomes, &shared.names.control].map(String::len);
+pub(super) fn check_names(names: &Names) -> Result<(), Error> {
+    let longest = [&names.outbox, &names.outcomes, &names.control].map(String::len);
     let longest = longest.into_iter().max().unwrap_or(0);
     let is_allowed = |letter: char| letter.is_ascii_alphanumeric() || "._-".contains(letter);
-    let name = &shared.names.outcomes;
+    let name = &names.outcomes;
     if longest > LONGEST_NAME {
         let why = format!(
             "{name}: a topic's name has {LONGEST_NAME} characters at most, and this one has {longest}; shorten the prefix, the namespace or the campaign's name"
@@ -65,174 +93,237 @@ pub(super) fn check_names(shared: &Shared) -> Result<(), Error> {
     Ok(())
 }
 
-/// Makes sure that the topics are there, as many partitions as are wanted, and set as they must be. Returns the largest record.
-pub(super) fn ensure(shared: &Shared, options: &Options, runtime: tokio::runtime::Handle) -> Result<usize, Error> {
-    let administrator = Administrator { shared, client: OnceCell::new(), runtime };
-    let found = shared.find()?;
-    if found.len() < 3 {
-        refuse_if_begun(shared, &found)?;
+/// The campaign's topics that are there, and how many partitions each has.
+pub(super) fn find(cluster: &Cluster, names: &Names) -> Result<BTreeMap<Topic, i32>, Error> {
+    check_names(names)?;
+    let mut found = BTreeMap::new();
+    for topic in ALL {
+        if let Some(count) = cluster.partitions_of(names.topic(topic))? {
+            found.insert(topic, count);
+        }
+    }
+    Ok(found)
+}
+
+/// Makes sure that the topics are there, as many partitions as are wanted, and set as they must be.
+pub(super) fn ensure(cluster: &Cluster, names: &Names, options: &Options) -> Result<Ensured, Error> {
+    let found = find(cluster, names)?;
+    if found.len() < ALL.len() {
+        refuse_if_begun(cluster, names, &found)?;
     }
     let wanted = i32::try_from(options.partitions.max(1)).unwrap_or(i32::MAX);
     let there = found.get(&Topic::Outbox).copied().unwrap_or(0);
     if there > wanted {
-        tracing::info!(
-            topic = shared.names.outbox,
-            partitions = there,
-            wanted,
-            "it has more partitions; they are kept"
-        );
+        tracing::debug!(topic = names.outbox, partitions = there, wanted, "it has more partitions; they are kept");
+    }
+    let partitions = wanted.max(there);
+    let administrator = Administrator { cluster, names };
+    let missing = missing(&found);
+    if !missing.is_empty() {
+        let each = |topic| (topic, if topic == Topic::Control { 1 } else { partitions });
+        administrator.create(&missing.iter().copied().map(each).collect::<Vec<_>>(), options.replication)?;
     }
     // The outbox last: who sees its partitions finds those of the outcomes.
-    for (topic, partitions) in [(Topic::Control, 1), (Topic::Outcomes, wanted.max(there)), (Topic::Outbox, wanted)] {
-        match found.get(&topic) {
-            None => administrator.create(topic, partitions, options.replication)?,
-            Some(there) if *there < partitions => administrator.grow(topic, partitions)?,
-            Some(_) => {}
+    for topic in [Topic::Outcomes, Topic::Outbox] {
+        if found.get(&topic).is_some_and(|there| *there < partitions) {
+            administrator.grow(topic, partitions)?;
         }
     }
-    administrator.compare(options)
+    // Those that were made just now are as they must be.
+    let found: Vec<Topic> = found.into_keys().collect();
+    administrator.compare(&found, options.replication)?;
+    Ok(Ensured { partitions: u32::try_from(partitions).unwrap_or(0), created: !missing.is_empty() })
+}
+
+/// Makes sure of the topics, and waits until they can be used. Returns the largest record that they take, in bytes.
+pub(super) fn make_usable(cluster: &Cluster, names: &Names, options: &Options) -> Result<usize, Error> {
+    let Ensured { partitions, created } = ensure(cluster, names, options)?;
+    if created {
+        let partitions = i32::try_from(partitions).unwrap_or(i32::MAX);
+        let all = [(Topic::Control, 1), (Topic::Outcomes, partitions), (Topic::Outbox, partitions)];
+        Administrator { cluster, names }.wait_to_use(&all)?;
+    }
+    largest_record(cluster, names)
 }
 
 /// Refuses a campaign that has no topics, or not all of them.
-pub(super) fn must_exist(shared: &Shared) -> Result<(), Error> {
-    let found = shared.find()?;
+pub(super) fn must_exist(cluster: &Cluster, names: &Names) -> Result<(), Error> {
+    let found = find(cluster, names)?;
     if found.is_empty() {
         return Err(Error::NotPinned);
     }
-    missing(&found).into_iter().try_for_each(|topic| shared.count_of(topic).map(drop))
+    surely_there(cluster, names, &missing(&found))
+}
+
+/// The largest record that the topics of a campaign take, with nothing changed.
+pub(super) fn largest_record(cluster: &Cluster, names: &Names) -> Result<usize, Error> {
+    let described = Administrator { cluster, names }.describe(&[Topic::Outbox])?;
+    Ok(in_bytes(cluster, described.get(&Topic::Outbox)))
+}
+
+/// Deletes the group and the topics; what is gone already is no error.
+pub(super) fn delete(cluster: &Cluster, names: &Names) -> Result<(), Error> {
+    let admin = cluster.admin()?;
+    let during = "deleting the campaign's group";
+    let done = wait(admin.delete_groups(&[&names.group], &waiting()));
+    for result in done.map_err(|error| cluster.explain(during, &names.group, error))? {
+        match result {
+            Ok(_) | Err((_, Code::GroupIdNotFound)) => {}
+            Err((_, Code::NonEmptyGroup)) => {
+                let source = format!("{}: a worker is still in it", names.group).into();
+                return Err(Error::Kafka { during, source });
+            }
+            Err((_, code)) => return Err(cluster.explain(during, &names.group, KafkaError::AdminOp(code))),
+        }
+    }
+    let during = "deleting the campaign's topics";
+    let topics = ALL.map(|topic| names.topic(topic));
+    let done = wait(admin.delete_topics(&topics, &waiting()));
+    for result in done.map_err(|error| cluster.explain(during, "", error))? {
+        match result {
+            Ok(topic) => tracing::info!(topic, "deleted"),
+            Err((_, Code::UnknownTopicOrPartition | Code::UnknownTopic)) => {}
+            Err((topic, code)) => return Err(cluster.explain(during, &topic, KafkaError::AdminOp(code))),
+        }
+    }
+    cluster.forget(&names.control);
+    Ok(())
 }
 
 /// The topics that were not found.
 fn missing(found: &BTreeMap<Topic, i32>) -> Vec<Topic> {
-    [Topic::Outbox, Topic::Outcomes, Topic::Control].into_iter().filter(|topic| !found.contains_key(topic)).collect()
+    ALL.into_iter().filter(|topic| !found.contains_key(topic)).collect()
 }
 
-/// The largest record that the topics of a campaign take, with nothing changed.
-pub(super) fn look_at(shared: &Shared, runtime: tokio::runtime::Handle) -> Result<usize, Error> {
-    let administrator = Administrator { shared, client: OnceCell::new(), runtime };
-    let described = administrator.describe()?;
-    Ok(largest_record(shared, described.get(&Topic::Outbox)))
+/// Unless the broker that was asked is only behind the others.
+fn surely_there(cluster: &Cluster, names: &Names, missing: &[Topic]) -> Result<(), Error> {
+    missing.iter().try_for_each(|topic| cluster.count_of(names.topic(*topic)).map(drop))
 }
 
 /// A campaign that was begun is not begun anew because a topic is gone.
-fn refuse_if_begun(shared: &Shared, found: &BTreeMap<Topic, i32>) -> Result<(), Error> {
-    let mut begun = found.contains_key(&Topic::Control) && shared.control(|control| control.pin.is_some())?;
+fn refuse_if_begun(cluster: &Cluster, names: &Names, found: &BTreeMap<Topic, i32>) -> Result<(), Error> {
+    let mut begun = found.contains_key(&Topic::Control) && pin_in(cluster, &names.control)?.is_some();
     for topic in [Topic::Outbox, Topic::Outcomes] {
-        if found.contains_key(&topic) {
-            let mut ends = super::reading::Ends::new();
-            shared.ends_of(topic, &mut ends)?;
-            begun |= ends.values().any(|range| range.end > 0);
+        if let Some(count) = found.get(&topic) {
+            begun = begun || cluster.has_records(names.topic(topic), *count)?;
         }
     }
-    if !begun {
-        return Ok(());
-    }
-    // Unless the broker that was asked is only behind the others.
-    missing(found).into_iter().try_for_each(|topic| shared.count_of(topic).map(drop))
+    if begun { surely_there(cluster, names, &missing(found)) } else { Ok(()) }
 }
 
-impl Shared {
-    /// The campaign's topics that are there, and how many partitions each has.
-    pub(super) fn find(&self) -> Result<BTreeMap<Topic, i32>, Error> {
-        let mut found = BTreeMap::new();
-        for topic in [Topic::Outbox, Topic::Outcomes, Topic::Control] {
-            if let Some(count) = super::clients::partitions_of(self.prober()?, self.topic(topic))? {
-                found.insert(topic, count);
-            }
-        }
-        Ok(found)
-    }
+/// Asks the brokers for changes; only from a thread that may block.
+struct Administrator<'a> {
+    cluster: &'a Cluster,
+    names: &'a Names,
 }
 
 impl Administrator<'_> {
-    /// Made when it is needed: where one can't be had, somebody else makes the topics.
-    fn client(&self) -> Result<&AdminClient<Ears>, Error> {
-        if let Some(client) = self.client.get() {
-            return Ok(client);
-        }
-        let made = self.shared.settings.admin()?;
-        Ok(self.client.get_or_init(|| made))
-    }
-
-    fn create(&self, topic: Topic, partitions: i32, replication: Option<u16>) -> Result<(), Error> {
-        let name = self.shared.topic(topic);
-        let replication = TopicReplication::Fixed(replication.map_or(-1, i32::from));
-        let mut new = NewTopic::new(name, partitions, replication);
-        for (setting, value) in settings_of(topic) {
-            new = new.set(setting, value);
-        }
+    /// Makes topics with so many partitions.
+    fn create(&self, topics: &[(Topic, i32)], replication: Option<u16>) -> Result<(), Error> {
+        let new: Vec<NewTopic<'_>> = topics
+            .iter()
+            .map(|(topic, partitions)| {
+                let replication = TopicReplication::Fixed(replication.map_or(-1, i32::from));
+                let new = NewTopic::new(self.names.topic(*topic), *partitions, replication);
+                settings_of(*topic).iter().fold(new, |new, (setting, value)| new.set(setting, value))
+            })
+            .collect();
         let during = "creating the topics";
-        let options = waiting();
-        let done = self.runtime.block_on(self.client()?.create_topics([&new], &options));
-        for result in done.map_err(|error| failed(during, error))? {
+        let done = wait(self.cluster.admin()?.create_topics(&new, &waiting()));
+        for result in done.map_err(|error| self.cluster.explain(during, "", error))? {
             match result {
-                Ok(_) => tracing::info!(topic = name, partitions, "created"),
+                Ok(topic) => tracing::info!(topic, "created"),
                 // Another was faster.
                 Err((_, Code::TopicAlreadyExists)) => {}
-                Err((_, code)) => return Err(failed_on(during, name, KafkaError::AdminOp(code))),
+                Err((topic, code)) => return Err(self.cluster.explain(during, &topic, KafkaError::AdminOp(code))),
             }
         }
-        self.wait_for(topic, partitions)
+        self.cluster.remember(&self.names.control);
+        self.wait_to_see(topics)
     }
 
     fn grow(&self, topic: Topic, partitions: i32) -> Result<(), Error> {
-        let name = self.shared.topic(topic);
+        let name = self.names.topic(topic);
         let during = "adding partitions";
         let new = NewPartitions::new(name, usize::try_from(partitions).unwrap_or(1));
-        let options = waiting();
-        let done = self.runtime.block_on(self.client()?.create_partitions([&new], &options));
-        for result in done.map_err(|error| failed(during, error))? {
+        let done = wait(self.cluster.admin()?.create_partitions([&new], &waiting()));
+        for result in done.map_err(|error| self.cluster.explain(during, name, error))? {
             match result {
                 Ok(_) => tracing::info!(topic = name, partitions, "grown"),
                 // Another was faster, as the wait will show.
                 Err((_, Code::InvalidPartitions)) => {}
-                Err((_, code)) => return Err(failed_on(during, name, KafkaError::AdminOp(code))),
+                Err((_, code)) => return Err(self.cluster.explain(during, name, KafkaError::AdminOp(code))),
             }
         }
-        self.wait_for(topic, partitions)
+        self.wait_to_see(&[(topic, partitions)])?;
+        self.wait_to_use(&[(topic, partitions)])
     }
 
-    /// Until every partition has a leader that answers.
-    fn wait_for(&self, topic: Topic, partitions: i32) -> Result<(), Error> {
-        let begun = Instant::now();
-        let name = self.shared.topic(topic);
-        loop {
-            let prober = self.shared.prober()?;
-            let metadata = prober.fetch_metadata(Some(name), ANSWER);
-            let metadata = metadata.map_err(|error| failed("looking at the topics", error))?;
-            let ready =
-                metadata.topics().iter().filter(|found| found.name() == name).flat_map(MetadataTopic::partitions);
-            if ready.filter(|partition| partition.leader() >= 0).count() >= usize::try_from(partitions).unwrap_or(1) {
-                return Ok(());
+    /// Until the brokers show so many partitions.
+    fn wait_to_see(&self, topics: &[(Topic, i32)]) -> Result<(), Error> {
+        wait_until(|| self.not_seen(topics))
+    }
+
+    /// Until every partition has a leader that answers: a broker is told of a partition a moment before it leads it.
+    fn wait_to_use(&self, topics: &[(Topic, i32)]) -> Result<(), Error> {
+        wait_until(|| self.not_led(topics))
+    }
+
+    /// Which topic is not there yet, or has too few partitions.
+    fn not_seen(&self, topics: &[(Topic, i32)]) -> Result<Option<String>, Error> {
+        for (topic, wanted) in topics {
+            let name = self.names.topic(*topic);
+            let there = self.cluster.partitions_of(name)?.unwrap_or(0);
+            if there < *wanted {
+                return Ok(Some(format!("{name} has {there} partitions, not {wanted}")));
             }
-            if begun.elapsed() > ANSWER {
-                let why = format!("{name} does not have {partitions} partitions after {} seconds", ANSWER.as_secs());
-                return Err(Error::Kafka { during: "waiting for the topics", source: why.into() });
+        }
+        Ok(None)
+    }
+
+    /// Which partition can't be asked anything yet.
+    fn not_led(&self, topics: &[(Topic, i32)]) -> Result<Option<String>, Error> {
+        let failed = |error| self.cluster.explain("waiting for the topics", &self.names.group, error);
+        let mut list = TopicPartitionList::new();
+        for (topic, partitions) in topics {
+            for partition in 0..*partitions {
+                // A question about any time will do.
+                let added = list.add_partition_offset(self.names.topic(*topic), partition, Offset::Offset(0));
+                added.map_err(failed)?;
             }
-            std::thread::sleep(Duration::from_millis(10));
+        }
+        match self.cluster.prober()?.offsets_for_times(list, ANSWER) {
+            Ok(answered) => Ok(answered.elements().iter().find_map(|element| {
+                let error = element.error().err()?;
+                Some(format!("{}[{}]: {error}", element.topic(), element.partition()))
+            })),
+            Err(error) if is_without_leader(&error) => Ok(Some(error.to_string())),
+            Err(error) => Err(failed(error)),
         }
     }
 
     /// What the topics are set to. Those that may not be seen are left out.
-    fn describe(&self) -> Result<BTreeMap<Topic, ConfigResource>, Error> {
-        let topics = [Topic::Outbox, Topic::Outcomes, Topic::Control];
-        let specifiers = topics.map(|topic| ResourceSpecifier::Topic(self.shared.topic(topic)));
-        let options = waiting();
-        let client = match self.client() {
+    fn describe(&self, topics: &[Topic]) -> Result<BTreeMap<Topic, ConfigResource>, Error> {
+        if topics.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let specifiers: Vec<_> =
+            topics.iter().map(|topic| ResourceSpecifier::Topic(self.names.topic(*topic))).collect();
+        let client = match self.cluster.admin() {
             Ok(client) => client,
             Err(error) => {
                 tracing::warn!(%error, "the topics' settings can't be compared with what they must be");
                 return Ok(BTreeMap::new());
             }
         };
-        let found = self.runtime.block_on(client.describe_configs(&specifiers, &options));
-        let found = found.map_err(|error| failed("reading the topics' settings", error))?;
+        let found = wait(client.describe_configs(&specifiers, &waiting()));
+        let found = found.map_err(|error| self.cluster.explain("reading the topics' settings", "", error))?;
         let mut described = BTreeMap::new();
-        for (topic, result) in topics.into_iter().zip(found) {
+        for (topic, result) in topics.iter().zip(found) {
             match result {
-                Ok(resource) => drop(described.insert(topic, resource)),
+                Ok(resource) => drop(described.insert(*topic, resource)),
                 Err(code) => {
-                    let topic = self.shared.topic(topic);
+                    let topic = self.names.topic(*topic);
                     tracing::warn!(topic, error = %KafkaError::AdminOp(code), "its settings can't be compared: the right DescribeConfigs is missing");
                 }
             }
@@ -240,15 +331,15 @@ impl Administrator<'_> {
         Ok(described)
     }
 
-    /// Says what is set otherwise than it must be, and sets it. Returns the largest record.
-    fn compare(&self, options: &Options) -> Result<usize, Error> {
-        let described = self.describe()?;
+    /// Says what is set otherwise than it must be, and sets it.
+    fn compare(&self, topics: &[Topic], replication: Option<u16>) -> Result<(), Error> {
+        let described = self.describe(topics)?;
         for (topic, resource) in &described {
             let differences = differences(settings_of(*topic), resource);
             if differences.is_empty() {
                 continue;
             }
-            let name = self.shared.topic(*topic);
+            let name = self.names.topic(*topic);
             for (setting, is, should) in &differences {
                 tracing::warn!(topic = name, setting, is, should, "the topic is set otherwise");
             }
@@ -258,16 +349,16 @@ impl Administrator<'_> {
                 tracing::warn!(topic = name, settings, %error, "it can't be set; records that are still needed may be deleted");
             }
         }
-        if let Some(wanted) = options.replication {
-            self.compare_replication(usize::from(wanted))?;
+        match replication {
+            Some(wanted) => self.compare_replication(topics, usize::from(wanted)),
+            None => Ok(()),
         }
-        Ok(largest_record(self.shared, described.get(&Topic::Outbox)))
     }
 
     /// Sets what must be set. The request replaces all settings of the topic, so the others go along.
     fn set(&self, topic: Topic, resource: &ConfigResource) -> Result<(), Error> {
         let during = "setting up a topic";
-        let mut change = AlterConfig::new(ResourceSpecifier::Topic(self.shared.topic(topic)));
+        let mut change = AlterConfig::new(ResourceSpecifier::Topic(self.names.topic(topic)));
         for entry in resource.entries.iter().filter(|entry| entry.source == ConfigSource::DynamicTopic) {
             if let Some(value) = &entry.value {
                 change = change.set(&entry.name, value);
@@ -276,19 +367,18 @@ impl Administrator<'_> {
         for (setting, value) in settings_of(topic) {
             change = change.set(setting, value);
         }
-        let options = waiting();
-        let done = self.runtime.block_on(self.client()?.alter_configs([&change], &options));
-        for result in done.map_err(|error| failed(during, error))? {
-            result.map_err(|(_, code)| failed_on(during, self.shared.topic(topic), KafkaError::AdminOp(code)))?;
+        let name = self.names.topic(topic);
+        let done = wait(self.cluster.admin()?.alter_configs([&change], &waiting()));
+        for result in done.map_err(|error| self.cluster.explain(during, name, error))? {
+            result.map_err(|(_, code)| self.cluster.explain(during, name, KafkaError::AdminOp(code)))?;
         }
         Ok(())
     }
 
-    fn compare_replication(&self, wanted: usize) -> Result<(), Error> {
-        for topic in [Topic::Outbox, Topic::Outcomes, Topic::Control] {
-            let name = self.shared.topic(topic);
-            let metadata = self.shared.prober()?.fetch_metadata(Some(name), ANSWER);
-            let metadata = metadata.map_err(|error| failed("looking at the topics", error))?;
+    fn compare_replication(&self, topics: &[Topic], wanted: usize) -> Result<(), Error> {
+        for topic in topics {
+            let name = self.names.topic(*topic);
+            let metadata = self.cluster.metadata(Some(name))?;
             let partitions = metadata.topics().iter().flat_map(MetadataTopic::partitions);
             if let Some(other) = partitions.map(|partition| partition.replicas().len()).find(|count| *count != wanted) {
                 tracing::warn!(
@@ -304,6 +394,19 @@ impl Administrator<'_> {
     }
 }
 
+/// Waits until nothing is missing any more.
+fn wait_until(mut missing: impl FnMut() -> Result<Option<String>, Error>) -> Result<(), Error> {
+    let begun = Instant::now();
+    while let Some(why) = missing()? {
+        if begun.elapsed() > ANSWER {
+            let why = format!("{why}, after {} seconds", ANSWER.as_secs());
+            return Err(Error::Kafka { during: "waiting for the topics", source: why.into() });
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    Ok(())
+}
+
 /// Setting, what it is, what it should be.
 fn differences<'a>(
     wanted: &[(&'static str, &'static str)],
@@ -317,8 +420,8 @@ fn differences<'a>(
 }
 
 /// In bytes: what the topic takes, and the client if it is set to less.
-fn largest_record(shared: &Shared, outbox: Option<&ConfigResource>) -> usize {
+fn in_bytes(cluster: &Cluster, outbox: Option<&ConfigResource>) -> usize {
     let of_topic = outbox.and_then(|outbox| outbox.get("max.message.bytes")?.value.as_deref()?.parse().ok());
-    let of_client = shared.settings.properties.get("message.max.bytes").and_then(|value| value.parse().ok());
+    let of_client = cluster.settings.properties.get("message.max.bytes").and_then(|value| value.parse().ok());
     of_topic.unwrap_or(RECORD_BYTES).min(of_client.unwrap_or(usize::MAX))
 }

@@ -6,9 +6,8 @@
 mod polled;
 
 use super::Shared;
-use super::clients::{ANSWER, Ears, partitions_in};
+use super::clients::{ANSWER, Ears, partitions_in, surely, warm_up};
 use super::errors::{failed, failed_on};
-use super::reading::SURELY_GONE;
 use super::wire::header;
 use crate::Error;
 use polled::{LATE, Polled};
@@ -162,11 +161,7 @@ impl Transactor {
             #[cfg(feature = "conformance")]
             before_commit: shared.workers.before_commit.clone(),
         };
-        // With no broker connected yet the library would look for the coordinator only half a second later. The first answer ends the connection by which
-        // it came, the second comes by one that stays.
-        for _ in 0..2 {
-            drop(transactor.producer.client().fetch_metadata(Some(&shared.names.outcomes), ANSWER));
-        }
+        warm_up(transactor.producer.client(), &shared.names.outcomes);
         let begun = Instant::now();
         loop {
             match transactor.producer.init_transactions(ANSWER) {
@@ -181,18 +176,6 @@ impl Transactor {
     /// The partitions of a topic, and from now on this one writes to them; none if there is no such topic.
     pub(super) fn partitions_of(&self, topic: &str) -> Result<Option<i32>, Error> {
         partitions_in(self.producer.client().fetch_metadata(Some(topic), ANSWER), topic)
-    }
-
-    /// Whether there is no such topic. A broker that says so may only be behind the others.
-    fn is_gone(&self, topic: &str) -> bool {
-        let begun = Instant::now();
-        while matches!(self.partitions_of(topic), Ok(None)) {
-            if begun.elapsed() > SURELY_GONE {
-                return true;
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        false
     }
 
     /// Writes records as one transaction; their offsets in the order given. `offsets` makes, from those, the offsets of the group that belong to it.
@@ -372,7 +355,7 @@ impl Transactor {
             // Perhaps a partition that was added: the producer learns of it by being asked.
             Some(Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition) => {
                 let topic = self.failing.borrow().clone();
-                let is_gone = self.is_gone(&topic);
+                let is_gone = matches!(surely(|| self.partitions_of(&topic)), Ok(None));
                 Failed::Aborted(if is_gone { Error::TopicGone { topic } } else { failed_on(during, &topic, error) })
             }
             Some(Code::TopicAuthorizationFailed) => Failed::Aborted(failed_on(during, &self.failing.borrow(), error)),

@@ -8,7 +8,7 @@ mod schemas;
 
 pub use schemas::schemas;
 
-use crate::{Checkpoint, Paused, Pin};
+use crate::{Checkpoint, Paused, Pin, Preflighted};
 use campaign::{Message, Outcome, Settlement, Skipped};
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -37,10 +37,14 @@ pub mod schema {
     pub const EVENT: &str = "event.v1";
     /// `control`: [`crate::Pin`].
     pub const PIN: &str = "pin.v1";
+    /// `control`: [`crate::Preflighted`].
+    pub const PREFLIGHT: &str = "preflight.v1";
     /// `control`: [`super::Published`].
     pub const SHARD: &str = "shard.v1";
     /// `control`: [`crate::Paused`], or null once resumed.
     pub const PAUSED: &str = "paused.v1";
+    /// `control`: [`super::Suspended`], or null once it is not any more.
+    pub const SUSPENDED: &str = "suspended.v1";
     /// `control`: [`super::Decision`].
     pub const DECISION: &str = "decision.v1";
 }
@@ -156,6 +160,14 @@ pub struct Published {
     pub ends: BTreeMap<i32, i64>,
 }
 
+/// A record of `control`: sending is suspended, as the campaign declares it. Its key is `suspended`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Suspended {
+    /// Since when.
+    #[schemars(with = "String")]
+    pub at: Timestamp,
+}
+
 /// A record of `control`: a person decided about rows. Its key is `decision.<uuid>`. The owner of a row carries it out if the row still stands as it
 /// did then; so a decision that comes twice or too late does nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -215,6 +227,9 @@ pub struct Mark {
     pub c: [u64; 2],
     /// Waiting in the queue.
     pub q: u64,
+    /// When the first of those is due, in milliseconds since 1970; 0 if one is at its turn. None if nothing waits, or an earlier version wrote it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due: Option<i64>,
 }
 
 impl Mark {
@@ -281,10 +296,14 @@ pub fn decode_event(schema: &str, value: &[u8]) -> Result<Event, Unreadable> {
 pub enum Controlled {
     /// The content is pinned.
     Pin(Pin),
+    /// What the preflight found.
+    Preflight(Preflighted),
     /// How far a shard is published.
     Shard(u32, Published),
     /// Sending is paused, or is not any more.
     Paused(Option<Paused>),
+    /// Sending is suspended, or is not any more.
+    Suspended(Option<Suspended>),
     /// A person decided.
     Decision(Decision),
 }
@@ -293,7 +312,9 @@ pub enum Controlled {
 pub fn decode_control(key: &str, schema: &str, value: &[u8]) -> Result<Controlled, Unreadable> {
     match schema {
         schema::PIN => decode(schema, value).map(Controlled::Pin),
+        schema::PREFLIGHT => decode(schema, value).map(Controlled::Preflight),
         schema::PAUSED => decode(schema, value).map(Controlled::Paused),
+        schema::SUSPENDED => decode(schema, value).map(Controlled::Suspended),
         schema::DECISION => decode(schema, value).map(Controlled::Decision),
         schema::SHARD => {
             let number = key.strip_prefix("shard.").and_then(|number| number.parse().ok());
@@ -370,10 +391,14 @@ mod tests {
             n: [large; 6],
             c: [large; 2],
             q: large,
+            due: Some(i64::MAX),
         };
         assert!(mark.encode().len() <= 512, "{}", mark.encode());
         assert_eq!(Mark::decode(&mark.encode()), Some(mark));
         assert_eq!(Mark::decode("{\"v\":2}"), None);
+        let older = r#"{"v":1,"seq":7,"at":0,"tail":0,"control":0,"n":[1,0,0,0,0,0],"c":[0,0],"q":0}"#;
+        let read = Mark::decode(older).expect("what an earlier version wrote");
+        assert_eq!((read.due, read.encode().as_str()), (None, older));
     }
 
     #[test]

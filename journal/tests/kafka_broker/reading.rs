@@ -12,10 +12,10 @@ use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedPr
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::{ClientConfig, producer};
 
-const PARTITIONS: u32 = 2;
+pub(crate) const PARTITIONS: u32 = 2;
 
 /// A journal with messages in rows 2 to 9.
-async fn with_messages() -> (journal::kafka::Which, Kafka) {
+pub(crate) async fn with_messages() -> (journal::kafka::Which, Kafka) {
     let which = campaign();
     let journal = open(&which, PARTITIONS).await;
     journal.pin(pin(&which)).await.expect("pinned");
@@ -24,34 +24,34 @@ async fn with_messages() -> (journal::kafka::Which, Kafka) {
     (which, journal)
 }
 
-fn at(seconds: i64) -> Timestamp {
+pub(crate) fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + seconds).expect("a time")
 }
 
-fn claimed(row: u64, attempt: u32) -> Event {
+pub(crate) fn claimed(row: u64, attempt: u32) -> Event {
     let happened = Happened::Claimed { counted: Counted::Pending, due: None };
     Event { row, attempt, at: at(0), outbox: 0, first: None, happened }
 }
 
-fn settled(row: u64, attempt: u32, outcome: Outcome) -> Event {
+pub(crate) fn settled(row: u64, attempt: u32, outcome: Outcome) -> Event {
     let happened = Happened::Settled { backend: Some("relay".to_owned()), outcome };
     Event { row, attempt, at: at(1), outbox: 0, first: None, happened }
 }
 
-fn reply(code: u16) -> Reply {
+pub(crate) fn reply(code: u16) -> Reply {
     Reply { code, enhanced: Some(format!("{}.7.{}", code / 100, code % 10)), text: format!("the answer was {code}") }
 }
 
-fn delivered() -> Outcome {
+pub(crate) fn delivered() -> Outcome {
     Outcome::Delivered { reply: reply(250) }
 }
 
-fn dead(code: u16) -> Outcome {
+pub(crate) fn dead(code: u16) -> Outcome {
     Outcome::Dead { reply: reply(code) }
 }
 
 /// Writes records of `outcomes` as one transaction.
-fn write(which: &journal::kafka::Which, journal: &Kafka, events: &[Event]) {
+pub(crate) fn write(which: &journal::kafka::Which, journal: &Kafka, events: &[Event]) {
     let producer = producer();
     producer.init_transactions(common::WAIT).expect("begun");
     producer.begin_transaction().expect("begun");
@@ -86,7 +86,7 @@ fn send(
 }
 
 /// Commits the marks of both partitions as their owner would.
-fn mark(journal: &Kafka, marks: [Mark; 2]) {
+pub(crate) fn mark(journal: &Kafka, marks: [Mark; 2]) {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", testkit::kafka::Kafka::shared().bootstrap());
     config.set("group.id", &journal.names().group);
@@ -100,8 +100,8 @@ fn mark(journal: &Kafka, marks: [Mark; 2]) {
     consumer.commit(&offsets, CommitMode::Sync).expect("committed");
 }
 
-fn a_mark(at: i64, n: [u64; 6], c: [u64; 2]) -> Mark {
-    Mark { v: Mark::VERSION, seq: 1, at, tail: 0, control: i64::MAX, n, c, q: 0 }
+pub(crate) fn a_mark(at: i64, n: [u64; 6], c: [u64; 2]) -> Mark {
+    Mark { v: Mark::VERSION, seq: 1, at, tail: 0, control: i64::MAX, n, c, q: 0, due: None }
 }
 
 async fn latest(journal: &Kafka, row: u64) -> (u32, Option<Outcome>) {

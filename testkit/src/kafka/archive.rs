@@ -7,6 +7,7 @@ use super::cluster::{id, places, prepare};
 use super::dist::Dist;
 use super::ports::Block;
 use super::{Error, KafkaOptions};
+use crate::cache;
 use std::fs::File;
 
 /// Makes the archive, if it is missing: some 5 s.
@@ -16,8 +17,7 @@ pub(super) fn ensure(dist: &Dist) -> Result<(), Error> {
         return Ok(());
     }
     let lock = archive.with_extension("lock");
-    let file = File::create(&lock).map_err(Error::file(&lock))?;
-    file.lock().map_err(Error::file(&lock))?;
+    let _alone = cache::lock(&lock).map_err(Error::file(&lock))?;
     if archive.is_file() {
         return Ok(());
     }

@@ -4,7 +4,6 @@
 
 use super::Error;
 use crate::cache;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::UNIX_EPOCH;
@@ -46,8 +45,7 @@ impl Dist {
             return Ok(dist);
         }
         let lock = dist.folder.with_file_name(format!("{name}.lock"));
-        let lock_file = File::create(&lock).map_err(Error::file(&lock))?;
-        lock_file.lock().map_err(Error::file(&lock))?;
+        let _alone = cache::lock(&lock).map_err(Error::file(&lock))?;
         if !dist.is_whole() {
             dist.download()?;
         }

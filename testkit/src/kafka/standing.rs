@@ -156,9 +156,7 @@ impl Standing {
 /// One `up` or `down` at a time.
 fn lock() -> Result<File, Error> {
     let path = cache::folder("kafka.lock").map_err(Error::file(Path::new("the cache")))?;
-    let file = File::create(&path).map_err(Error::file(&path))?;
-    file.lock().map_err(Error::file(&path))?;
-    Ok(file)
+    cache::lock(&path).map_err(Error::file(&path))
 }
 
 fn start(dist: &Dist, places: &[&Place]) -> Result<(), Error> {

@@ -3,7 +3,7 @@
 use super::control_plane::{self, Addresses};
 use super::credentials::{Credentials, User};
 use super::kubectl::Kubectl;
-use super::{Error, go};
+use super::{Error, go, helm};
 use crate::kafka::ports::{Block, Ports};
 use crate::process::{self, Attached};
 use std::fs::File;
@@ -81,8 +81,21 @@ impl ApiServer {
 
     /// kubectl, as its administrator.
     pub fn kubectl(&self) -> Command {
-        let mut command = Command::new(&self.kubectl);
-        command.env("KUBECONFIG", self.kubeconfig());
+        self.of_administrator(Command::new(&self.kubectl))
+    }
+
+    /// Helm, as its administrator.
+    ///
+    /// # Errors
+    /// If it can't be built.
+    pub fn helm(&self) -> Result<Command, Error> {
+        Ok(self.of_administrator(helm()?))
+    }
+
+    fn of_administrator(&self, mut command: Command) -> Command {
+        let kubeconfig = self.kubeconfig();
+        // Where it keeps what it learned of this API: another server may have the same port later.
+        command.env("KUBECACHEDIR", kubeconfig.with_file_name("cache")).env("KUBECONFIG", kubeconfig);
         command
     }
 

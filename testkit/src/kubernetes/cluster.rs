@@ -13,7 +13,7 @@ use crate::kafka::BOOTSTRAP_VARIABLE;
 use crate::{cache, process};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs::File;
-use std::os::unix::fs::{MetadataExt as _, symlink};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -132,6 +132,11 @@ impl Cluster {
     /// How the cluster is reached, if there is one.
     pub fn variables_if_up(&self) -> Option<[(&'static str, String); 5]> {
         State::read(&self.layout).map(|state| self.variables(&state))
+    }
+
+    /// Where its kubectl is.
+    pub fn kubectl(&self) -> PathBuf {
+        self.layout.bin().join("kubectl")
     }
 
     /// Gives the node an image, from an archive that [`images::build`] made.
@@ -310,13 +315,9 @@ impl Cluster {
 /// One `up` or `down` at a time.
 fn lock() -> Result<File, Error> {
     let path = cache::folder("cluster.lock").map_err(Error::file(Path::new("the cache")))?;
-    let file = File::create(&path).map_err(Error::file(&path))?;
-    file.lock().map_err(Error::file(&path))?;
-    Ok(file)
+    cache::lock(&path).map_err(Error::file(&path))
 }
 
 fn must_be_root() -> Result<(), Error> {
-    let own = Path::new("/proc/self");
-    let is_root = std::fs::metadata(own).map_err(Error::file(own))?.uid() == 0;
-    if is_root { Ok(()) } else { Err(Error::NotRoot) }
+    if process::is_root() { Ok(()) } else { Err(Error::NotRoot) }
 }

@@ -6,7 +6,6 @@
 use super::{Error, files, run};
 use crate::cache;
 use std::fmt::Write as _;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -107,8 +106,7 @@ impl Module {
         }
         files::make_folder(&folder)?;
         let lock = folder.join("lock");
-        let lock_file = File::create(&lock).map_err(Error::file(&lock))?;
-        lock_file.lock().map_err(Error::file(&lock))?;
+        let _alone = cache::lock(&lock).map_err(Error::file(&lock))?;
         if !program.is_file() {
             self.build(package, &program)?;
         }

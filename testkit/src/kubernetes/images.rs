@@ -4,7 +4,7 @@
 
 use super::{Error, files, run};
 use crate::cache;
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -39,8 +39,7 @@ fn ensure_one(file: &str, name: &str, write: impl FnOnce(&Path) -> Result<(), Er
         return Ok(archive);
     }
     let lock = folder.join("lock");
-    let lock_file = File::create(&lock).map_err(Error::file(&lock))?;
-    lock_file.lock().map_err(Error::file(&lock))?;
+    let _alone = cache::lock(&lock).map_err(Error::file(&lock))?;
     if !archive.is_file() {
         let context = tempfile::Builder::new().prefix("image-").tempdir_in(&folder).map_err(Error::file(&folder))?;
         write(context.path())?;

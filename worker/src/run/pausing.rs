@@ -1,4 +1,4 @@
-//! A campaign that is paused: by this run, because it goes wrong, or by others. Nothing is begun until it is resumed.
+//! A campaign that is paused: by this run, because it goes wrong, or by others; or suspended, as it declares. Nothing is begun until that has ended.
 
 use super::{Ended, Ending, Run};
 use crate::{gate::Hold, guard::Guard};
@@ -6,6 +6,7 @@ use crate::{gate::Hold, guard::Guard};
 impl<W: journal::Worker> Run<W> {
     /// Begins nothing while the campaign is paused, and goes on when it is resumed.
     pub(super) fn heed_pause(&mut self) {
+        self.heed_suspension();
         let (is, was) = (self.worker.paused(), self.paused);
         let gate = &self.floor.desk.gate;
         if is && !self.stays() {
@@ -25,6 +26,21 @@ impl<W: journal::Worker> Run<W> {
             }
             self.paused = false;
         }
+    }
+
+    /// Begins nothing while the campaign is suspended. What the guards have counted goes on counting then.
+    fn heed_suspension(&mut self) {
+        let (is, was) = (self.worker.suspended(), self.suspended);
+        if is && !self.stays() {
+            self.end(Ending::As(Ended::Paused("the campaign is suspended".to_owned())));
+        } else if is && !was {
+            tracing::info!("the campaign is suspended; nothing is begun until it goes on");
+            self.floor.desk.gate.hold(Hold::Suspended);
+        } else if !is && was {
+            tracing::info!("the campaign goes on");
+            self.floor.desk.gate.let_go(Hold::Suspended);
+        }
+        self.suspended = is;
     }
 
     /// Pauses the campaign, for all who work on it, with the next tick.

@@ -8,55 +8,19 @@ pub(super) type Versions = BTreeMap<i16, i16>;
 
 /// `TxnOffsetCommit`; version 3 brought the check of the group's generation (KIP-447, Kafka 2.5), without which two workers can claim one row.
 const TXN_OFFSET_COMMIT: i16 = 28;
-/// `ConsumerGroupHeartbeat` (KIP-848): `group.protocol=consumer`.
-const CONSUMER_GROUP_HEARTBEAT: i16 = 68;
-
-/// What a cluster can do beyond what is needed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::kafka) struct Abilities {
-    transactions: Transactions,
-    /// Whether groups of `group.protocol=consumer` are offered (KIP-848; Kafka 4.0, unless it is switched off).
-    pub(in crate::kafka) consumer_protocol: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Transactions {
-    /// Nothing was said about it, or not yet.
-    Unknown,
-    None,
-    Old,
-    Good,
-}
-
-impl Abilities {
-    pub(super) fn of(versions: &Versions) -> Self {
-        let transactions = match versions.get(&TXN_OFFSET_COMMIT) {
-            // The list comes line by line, in the order of the numbers: only what comes behind tells that it is missing.
-            None if versions.range(TXN_OFFSET_COMMIT..).next().is_none() => Transactions::Unknown,
-            None => Transactions::None,
-            Some(..3) => Transactions::Old,
-            Some(_) => Transactions::Good,
-        };
-        // One that says nothing is tried; joining falls back.
-        let consumer_protocol = versions.is_empty() || versions.contains_key(&CONSUMER_GROUP_HEARTBEAT);
-        Self { transactions, consumer_protocol }
-    }
-
-    /// Whether the campaign's protocol can be kept with it.
-    ///
-    /// # Errors
-    /// [`Error::Unsuitable`]: no transactions, or older than 2.5.
-    pub(super) fn suffice(self) -> Result<(), Error> {
-        let why = match self.transactions {
-            // Opening a transaction will tell.
-            Transactions::Unknown | Transactions::Good => return Ok(()),
-            Transactions::None => {
-                "the broker has no transactions; Apache Kafka 2.5 or later is needed, or a service that has them"
-            }
-            Transactions::Old => "the broker is older than 2.5; Apache Kafka 2.5 or later is needed",
-        };
-        Err(Error::Unsuitable { why: why.to_owned() })
-    }
+/// Whether the campaign's protocol can be kept with brokers that speak these. About one that says nothing, opening a transaction will tell.
+///
+/// # Errors
+/// [`Error::Unsuitable`]: no transactions, or older than 2.5.
+pub(super) fn suffice(versions: &Versions) -> Result<(), Error> {
+    let why = match versions.get(&TXN_OFFSET_COMMIT) {
+        Some(3..) => return Ok(()),
+        // The list comes line by line, in the order of the numbers: only what comes behind tells that it is missing.
+        None if versions.range(TXN_OFFSET_COMMIT..).next().is_none() => return Ok(()),
+        None => "the broker has no transactions; Apache Kafka 2.5 or later is needed, or a service that has them",
+        Some(_) => "the broker is older than 2.5; Apache Kafka 2.5 or later is needed",
+    };
+    Err(Error::Unsuitable { why: why.to_owned() })
 }
 
 /// Takes a line of librdkafka's log: `ssl://host:9093/1:   ApiKey TxnOffsetCommit (28) Versions 0..5`.
@@ -76,12 +40,12 @@ pub(super) fn note(versions: &mut Versions, line: &str) {
 mod tests {
     use super::*;
 
-    fn heard(lines: &[&str]) -> Abilities {
+    fn judged(lines: &[&str]) -> Result<(), Error> {
         let mut versions = Versions::new();
         for line in lines {
             note(&mut versions, line);
         }
-        Abilities::of(&versions)
+        suffice(&versions)
     }
 
     #[test]
@@ -89,31 +53,23 @@ mod tests {
         let produce = "[thrd:x]: 127.0.0.1:9092/1:   ApiKey Produce (0) Versions 0..9";
         let old = "127.0.0.1:9092/1:   ApiKey TxnOffsetCommit (28) Versions 0..2";
         let good = "127.0.0.1:9092/1:   ApiKey TxnOffsetCommit (28) Versions 0..3";
-        assert!(heard(&[produce, good]).suffice().is_ok());
+        assert!(judged(&[produce, good]).is_ok());
         let next = "127.0.0.1:9092/1:   ApiKey DescribeAcls (29) Versions 0..3";
-        let none = heard(&[produce, next]).suffice().expect_err("refused").to_string();
+        let none = judged(&[produce, next]).expect_err("refused").to_string();
         assert!(none.contains("no transactions"), "{none}");
         for lines in [[produce, old], [good, old], [old, good]] {
-            let error = heard(&lines).suffice().expect_err("refused").to_string();
+            let error = judged(&lines).expect_err("refused").to_string();
             assert!(error.contains("older than 2.5"), "{error}");
         }
     }
 
     #[test]
     fn a_list_that_is_heard_in_part_is_not_judged() {
-        assert!(heard(&["x:1/1:   ApiKey Produce (0) Versions 0..9"]).suffice().is_ok());
+        assert!(judged(&["x:1/1:   ApiKey Produce (0) Versions 0..9"]).is_ok());
     }
 
     #[test]
     fn a_broker_that_says_nothing_is_not_judged() {
-        let silent = heard(&["Broker API support:", "ApiKey (x) Versions", ""]);
-        assert!(silent.suffice().is_ok() && silent.consumer_protocol);
-    }
-
-    #[test]
-    fn the_new_group_protocol_is_seen_where_it_is_offered() {
-        let new = "x:1/1:   ApiKey ConsumerGroupHeartbeat (68) Versions 0..1";
-        assert!(heard(&[new]).consumer_protocol);
-        assert!(!heard(&["x:1/1:   ApiKey Produce (0) Versions 0..9"]).consumer_protocol);
+        assert!(judged(&["Broker API support:", "ApiKey (x) Versions", ""]).is_ok());
     }
 }

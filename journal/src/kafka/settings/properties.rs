@@ -57,6 +57,51 @@ pub(super) fn read(path: &Path) -> Result<BTreeMap<String, String>, Vec<Mistake>
     }
 }
 
+/// The file of a Secret.
+const FILE: &str = "client.properties";
+/// Where pods mount that Secret.
+const MOUNTED: &str = "/kafka/";
+/// What librdkafka would run or load.
+const RUNS: &[&str] =
+    &["plugin.library.paths", "sasl.kerberos.kinit.cmd", "ssl.engine.id", "ssl.engine.location", "ssl.providers"];
+
+/// Reads the settings of a folder that pods see as `/kafka`; the files that they name are taken from there.
+pub(super) fn read_in(folder: &Path) -> Result<BTreeMap<String, String>, Vec<Mistake>> {
+    let text = std::fs::read_to_string(folder.join(FILE));
+    let mut properties = parse(FILE, &text.map_err(|error| vec![Mistake::new(FILE, error.to_string())])?)?;
+    let mut mistakes = Vec::new();
+    for (key, value) in &mut properties {
+        if RUNS.contains(&key.as_str()) {
+            mistakes.push(Mistake::new(
+                FILE,
+                format!("{key} runs or loads something, which is not done here; take it out"),
+            ));
+        } else if names_a_file(key) {
+            if let Some(path) = file_in(folder, value) {
+                *value = path;
+            } else {
+                let why = format!("{key}: a file is named as {MOUNTED}FILE, and FILE is a key of the same Secret");
+                mistakes.push(Mistake::new(FILE, why));
+            }
+        }
+    }
+    if mistakes.is_empty() { Ok(properties) } else { Err(mistakes) }
+}
+
+/// Whether a setting's value is the name of a file.
+fn names_a_file(key: &str) -> bool {
+    [".location", ".file", ".keytab"].iter().any(|end| key.ends_with(end))
+}
+
+/// A file that lies in the folder.
+fn file_in(folder: &Path, value: &str) -> Option<String> {
+    let name = value.strip_prefix(MOUNTED).unwrap_or(value);
+    // A key of a Secret (Kubernetes: letters, digits, '-', '_' and '.'), and no way out of the folder.
+    let is_a_key = name.bytes().all(|letter| letter.is_ascii_alphanumeric() || b"-_.".contains(&letter));
+    (is_a_key && !name.is_empty() && !name.starts_with("..") && name != ".")
+        .then(|| folder.join(name).to_string_lossy().into_owned())
+}
+
 fn parse(file: &str, text: &str) -> Result<BTreeMap<String, String>, Vec<Mistake>> {
     let (mut found, mut mistakes) = (BTreeMap::new(), Vec::new());
     for (number, line) in (1..).zip(text.trim_start_matches('\u{feff}').lines()) {
@@ -122,6 +167,54 @@ mod tests {
         .enumerate()
         {
             assert!(told[number].starts_with(says), "{}", told[number]);
+        }
+    }
+
+    fn in_a_folder(text: &str) -> Result<BTreeMap<String, String>, Vec<String>> {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join(FILE), text).expect("written");
+        let at = folder.path().to_string_lossy().into_owned();
+        let read = read_in(folder.path()).map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect());
+        read.map(|found| found.into_iter().map(|(key, value)| (key, value.replace(&at, "<folder>"))).collect())
+    }
+
+    #[test]
+    fn files_that_a_secret_names_are_those_beside_it() {
+        let text = "ssl.ca.location=/kafka/ca.crt\nssl.key.location=tls.key\nsasl.username=/kafka/x\n";
+        let found = in_a_folder(text).expect("settings");
+        for (key, value) in [
+            ("ssl.ca.location", "<folder>/ca.crt"),
+            ("ssl.key.location", "<folder>/tls.key"),
+            ("sasl.username", "/kafka/x"),
+        ] {
+            assert_eq!(found.get(key).map(String::as_str), Some(value), "{key}");
+        }
+    }
+
+    #[test]
+    fn a_secret_names_no_other_files_and_runs_nothing() {
+        for value in ["/etc/passwd", "../x", "/kafka/../x", "/kafka/", "a/b", "..", ".", "probe", ""] {
+            let found = in_a_folder(&format!("ssl.ca.location={value}"));
+            assert_eq!(found.is_ok(), value == "probe", "{value:?}: {found:?}");
+        }
+        for key in RUNS {
+            let told = in_a_folder(&format!("{key}=x")).expect_err("refused");
+            assert!(told.iter().any(|line| line.starts_with("client.properties: ")), "{told:?}");
+        }
+        assert!(in_a_folder("hush").expect_err("refused")[0].starts_with("client.properties: line 1"));
+    }
+
+    #[test]
+    fn every_setting_that_names_a_file_is_known_as_such() {
+        // Those of librdkafka's CONFIGURATION.md whose value is a path.
+        for key in [
+            "ssl.ca.location",
+            "ssl.certificate.location",
+            "ssl.key.location",
+            "ssl.keystore.location",
+            "ssl.crl.location",
+        ] {
+            assert!(names_a_file(key), "{key}");
         }
     }
 

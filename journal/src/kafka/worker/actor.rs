@@ -310,6 +310,7 @@ impl Actor {
             owned: u32::try_from(self.owned.len()).unwrap_or(u32::MAX),
             of: u32::try_from(self.partitions.max(1)).unwrap_or(1),
             paused: self.follower.paused().is_some(),
+            suspended: self.follower.control.suspended.is_some(),
         };
         *self.snapshot.lock().unwrap_or_else(PoisonError::into_inner) = snapshot;
     }

@@ -101,7 +101,7 @@ impl Desk {
     fn prepare(&mut self) {
         let shared = self.shared.clone();
         if let Ok((committed, everything)) = self.readers() {
-            warm_up(committed, &shared.names.outcomes);
+            warm_up(committed.client(), &shared.names.outcomes);
             drop(marks(everything, &shared.names.outbox, &[0], (ANSWER, "connecting")));
         }
     }
@@ -110,7 +110,7 @@ impl Desk {
     fn put_away(&mut self) {
         if self.used.elapsed() > KEPT {
             (self.committed, self.known) = (None, 0);
-            self.shared.put_away_desk(KEPT);
+            self.shared.rest_desk(KEPT);
         }
     }
 

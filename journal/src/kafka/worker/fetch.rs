@@ -56,7 +56,7 @@ impl Fetcher {
     /// Reads nothing yet.
     pub(super) fn new(shared: Arc<Shared>) -> Result<Self, Error> {
         let reader = shared.reader(Sees::Committed)?;
-        warm_up(&reader, &shared.names.outbox);
+        warm_up(reader.client(), &shared.names.outbox);
         Ok(Self { reader, again: None, shared, partitions: BTreeMap::new() })
     }
 

@@ -75,6 +75,7 @@ struct Snapshot {
     owned: u32,
     of: u32,
     paused: bool,
+    suspended: bool,
 }
 
 /// What is asked of the thread.
@@ -162,6 +163,10 @@ impl Worker for KafkaWorker {
 
     fn paused(&self) -> bool {
         self.look(|snapshot| snapshot.paused)
+    }
+
+    fn suspended(&self) -> bool {
+        self.look(|snapshot| snapshot.suspended)
     }
 
     fn share(&self) -> Share {

@@ -24,6 +24,8 @@ pub(super) struct Owned {
     waiting: BTreeSet<(Timestamp, u64)>,
     /// Waiting for their turn in the order of the list.
     kept: BTreeSet<u64>,
+    /// Those of `waiting` and `kept` that are handed out: they still wait, for everybody else, until an event says otherwise.
+    handed_out: BTreeSet<(Option<Timestamp>, u64)>,
     /// Where the latest events of `rows` are.
     events: BTreeMap<i64, u64>,
     /// As [`Mark::n`], [`Mark::c`] and [`Mark::q`].
@@ -89,6 +91,7 @@ impl Owned {
             rows: HashMap::new(),
             waiting: BTreeSet::new(),
             kept: BTreeSet::new(),
+            handed_out: BTreeSet::new(),
             events: BTreeMap::new(),
             totals: [0; 6],
             claimed: [0; 2],
@@ -183,6 +186,7 @@ impl Owned {
         match open.stand {
             Stand::Waiting { due, .. } => {
                 self.queued -= 1;
+                self.handed_out.remove(&(due, row));
                 match due {
                     Some(due) => drop(self.waiting.remove(&(due, row))),
                     None => drop(self.kept.remove(&row)),
@@ -213,6 +217,7 @@ impl Owned {
     /// Hands a waiting row out: it is not waiting any more until [`Owned::put_back`] or an event.
     pub(super) fn hand_out(&mut self, row: u64) {
         if let Some(Open { stand: Stand::Waiting { due, .. }, .. }) = self.rows.get(&row) {
+            self.handed_out.insert((*due, row));
             match due {
                 Some(due) => drop(self.waiting.remove(&(*due, row))),
                 None => drop(self.kept.remove(&row)),
@@ -223,6 +228,7 @@ impl Owned {
     /// A row that was handed out waits again, as before.
     pub(super) fn put_back(&mut self, row: u64) {
         if let Some(Open { stand: Stand::Waiting { due, .. }, .. }) = self.rows.get(&row) {
+            self.handed_out.remove(&(*due, row));
             match due {
                 Some(due) => drop(self.waiting.insert((*due, row))),
                 None => drop(self.kept.insert(row)),
@@ -274,6 +280,14 @@ impl Owned {
         }
     }
 
+    /// When the first waiting row is due, handed out or not, in milliseconds since 1970; 0 for one that waits for its turn.
+    fn due(&self) -> Option<i64> {
+        let millis = |due: Timestamp| due.as_millisecond();
+        let handed_out = self.handed_out.first().map(|(due, _)| due.map_or(0, millis));
+        let kept = self.kept.first().map(|_| 0);
+        [handed_out, kept, self.next_due().map(millis)].into_iter().flatten().min()
+    }
+
     /// The mark to commit with the offset `claimed_to`.
     pub(super) fn mark(&self, at: Timestamp) -> Mark {
         Mark {
@@ -285,6 +299,7 @@ impl Owned {
             n: self.totals,
             c: self.claimed,
             q: self.queued,
+            due: self.due(),
         }
     }
 

@@ -32,7 +32,7 @@ impl Actor {
         self.catch_up()?;
         self.housekeep();
         self.fetcher.fill(max, &self.follower.control, !self.has_claims()).inspect_err(|error| self.note_now(error))?;
-        if max == 0 || self.follower.paused().is_some() {
+        if max == 0 || self.follower.paused().is_some() || self.follower.control.suspended.is_some() {
             return Ok(Vec::new());
         }
         let due = self.choose_due(max, now);

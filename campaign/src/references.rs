@@ -1,8 +1,7 @@
-//! What a campaign refers to, found in the file as it stands, so that a missing file is told together with every other mistake.
+//! What a campaign refers to, found in the resource as it was written: read leniently, so that what is missing can be told together with every other mistake. Pure.
 
-use campaign::{
-    ContentKey, Mistake,
-    mistake::nearest,
+use crate::{
+    ContentKey,
     spec::{ClaimPath, KeyRef},
 };
 use serde_json::Value;
@@ -10,7 +9,7 @@ use std::path::{Component, Path, PathBuf};
 
 /// What a content is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Purpose {
+pub enum Purpose {
     /// The list of recipients.
     List,
     /// A template, document, certificate or list of suppressed addresses.
@@ -21,20 +20,20 @@ pub(crate) enum Purpose {
 
 /// A field that refers to a key of a ConfigMap or Secret.
 #[derive(Debug)]
-pub(crate) struct Reference {
+pub struct Reference {
     /// Its path: `spec.message.html.configMap`.
-    pub(crate) field: String,
+    pub field: String,
     /// To what.
-    pub(crate) content: ContentKey,
+    pub content: ContentKey,
     /// What for.
-    pub(crate) purpose: Purpose,
+    pub purpose: Purpose,
     /// The file beside the campaign's that it may be in: the key, or for credentials a file in a folder of the Secret's name.
-    pub(crate) file: String,
+    pub file: String,
 }
 
 impl Reference {
     /// Name and key.
-    pub(crate) fn key(&self) -> &KeyRef {
+    pub fn key(&self) -> &KeyRef {
         match &self.content {
             ContentKey::ConfigMap(key) | ContentKey::Secret(key) => key,
         }
@@ -42,7 +41,7 @@ impl Reference {
 
     /// Where a pod has it, beside the campaign's file: each object is a folder, so that two of them may have keys of the same name. None for a name that no
     /// object can have.
-    pub(crate) fn mounted(&self) -> Option<PathBuf> {
+    pub fn mounted(&self) -> Option<PathBuf> {
         let kind = match &self.content {
             ContentKey::ConfigMap(_) => "configMaps",
             ContentKey::Secret(_) => "secrets",
@@ -53,7 +52,7 @@ impl Reference {
 }
 
 /// Every reference in a campaign. One that is malformed is left out: the rules tell about it.
-pub(crate) fn of(campaign: &Value) -> Vec<Reference> {
+pub fn of(campaign: &Value) -> Vec<Reference> {
     let mut found = Vec::new();
     walk("spec", &campaign["spec"], &mut found);
     found
@@ -123,44 +122,29 @@ fn is_file_name(key: &str) -> bool {
 }
 
 /// The field of a list in a volume.
-pub(crate) const LIST_IN_VOLUME: &str = "spec.recipients.source.persistentVolumeClaim";
+pub const LIST_IN_VOLUME: &str = "spec.recipients.source.persistentVolumeClaim";
 
 /// The list, if it is in a volume. One that is malformed is left out: the rules tell about it.
-pub(crate) fn list_in_volume(campaign: &Value) -> Option<ClaimPath> {
+pub fn list_in_volume(campaign: &Value) -> Option<ClaimPath> {
     volume(&campaign["spec"]["recipients"]["source"]["persistentVolumeClaim"])
 }
 
-fn volume(claim: &Value) -> Option<ClaimPath> {
+/// What is in volumes, by its field's path: the list, and the ready files of attachments.
+pub fn volumes(campaign: &Value) -> Vec<(String, ClaimPath)> {
+    let list = list_in_volume(campaign).map(|claim| (LIST_IN_VOLUME.to_owned(), claim));
+    let attachments = campaign["spec"]["message"]["attachments"].as_array().into_iter().flatten().enumerate();
+    let each = attachments.filter_map(|(index, attachment)| {
+        let claim = volume(&attachment["each"]["persistentVolumeClaim"])?;
+        Some((format!("spec.message.attachments[{index}].each.persistentVolumeClaim"), claim))
+    });
+    list.into_iter().chain(each).collect()
+}
+
+/// A path in a volume as it is written, unless it is malformed or leads out of the volume.
+pub fn volume(claim: &Value) -> Option<ClaimPath> {
     let text = |field: &str| claim[field].as_str().map(str::to_owned);
     let claim = ClaimPath { claim_name: text("claimName")?, path: text("path")? };
     let stays =
         Path::new(&claim.path).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
     (is_file_name(&claim.claim_name) && stays).then_some(claim)
-}
-
-/// Folders of `each` attachments that don't exist.
-pub(crate) fn missing_folders(campaign: &Value, beside: &Path) -> Vec<Mistake> {
-    let attachments = campaign["spec"]["message"]["attachments"].as_array();
-    let folders = attachments.into_iter().flatten().enumerate().filter_map(|(index, attachment)| {
-        let each = &attachment["each"];
-        let directory = each["directory"].as_str().map(|directory| (PathBuf::from(directory), "directory"));
-        let claimed = || Some((volume(&each["persistentVolumeClaim"])?.beside(), "persistentVolumeClaim.path"));
-        let (folder, field) = directory.or_else(claimed)?;
-        (!beside.join(&folder).is_dir()).then(|| {
-            let message = match nearest(&folder.to_string_lossy(), names_in(beside).iter().map(String::as_str)) {
-                Some(meant) => {
-                    format!("there is no folder {}; did you mean \"{meant}\"?", beside.join(&folder).display())
-                }
-                None => format!("there is no folder {}", beside.join(&folder).display()),
-            };
-            Mistake::new(format!("spec.message.attachments[{index}].each.{field}"), message)
-        })
-    });
-    folders.collect()
-}
-
-/// Names of what is in a folder; none if it can't be read.
-pub(crate) fn names_in(folder: &Path) -> Vec<String> {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    entries.filter_map(|entry| entry.file_name().into_string().ok()).collect()
 }

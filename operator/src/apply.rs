@@ -1,0 +1,229 @@
+//! Does what was decided: writes to the cluster and to Kafka. Makes no choices.
+
+use crate::build::{self, Component, FINALIZER, Input, MANAGER};
+use crate::context::Context;
+use crate::drift;
+use crate::kafka::Journals;
+use crate::lifecycle::Step;
+use crate::observed::Children;
+use crate::resource::Campaign;
+use jiff::Timestamp;
+use journal::Command;
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::batch::v1::Job;
+use kube::api::{Api, DeleteParams, Patch, PatchParams, Preconditions, PropagationPolicy};
+use kube::{Resource, ResourceExt};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use std::fmt::Debug;
+use tracing::{debug, info};
+
+/// The field manager of the number of workers: another than that of the rest, which never mentions it.
+const SCALER: &str = "mailcampaign-scaler";
+
+/// What went wrong, and with which step.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The API server refuses, or doesn't answer.
+    #[error("{what}: {}", message_of(.source))]
+    Cluster {
+        /// Which object.
+        what: String,
+        /// Why.
+        source: Box<kube::Error>,
+    },
+    /// There is no way to Kafka.
+    #[error("{0}")]
+    NoKafka(String),
+    /// Kafka refuses, or doesn't answer.
+    #[error(transparent)]
+    Kafka(#[from] journal::Error),
+}
+
+impl Error {
+    /// Whether the same may succeed when the caches are up to date: another was faster, or it is gone.
+    pub fn is_stale_view(&self) -> bool {
+        matches!(self, Self::Cluster { source, .. } if matches!(&**source, kube::Error::Api(status) if status.is_conflict() || status.is_not_found()))
+    }
+}
+
+/// What the API server said.
+fn message_of(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) if !status.message.is_empty() => status.message.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// Does the steps, in their order.
+///
+/// # Errors
+/// The first that failed; those behind it were not begun.
+pub async fn apply(
+    ctx: &Context,
+    input: Option<&Input<'_>>,
+    campaign: &Campaign,
+    children: &Children,
+    journals: &Result<Journals, String>,
+    steps: &[Step],
+) -> Result<(), Error> {
+    let doing = Doing { ctx, campaign, children, journals };
+    for step in steps {
+        doing.step(*step, input).await?;
+    }
+    Ok(())
+}
+
+/// What a step works on.
+struct Doing<'a> {
+    ctx: &'a Context,
+    campaign: &'a Campaign,
+    children: &'a Children,
+    journals: &'a Result<Journals, String>,
+}
+
+impl Doing<'_> {
+    async fn step(&self, step: Step, input: Option<&Input<'_>>) -> Result<(), Error> {
+        let children = self.children;
+        match (step, input) {
+            (Step::Hold, _) => self.finalizers(true).await,
+            (Step::Release, _) => self.finalizers(false).await,
+            (Step::WriteFile, Some(input)) => self.declare(&build::file(input), children.file.as_deref()).await,
+            (Step::EnsureTopics, _) => Ok(self.journals()?.ensure().await?),
+            (Step::Publish, Some(input)) => self.publish(&build::producer(input)).await,
+            (Step::Send, Some(input)) => self.declare(&build::workers(input), children.workers.as_deref()).await,
+            (Step::Autoscale, Some(input)) => {
+                self.declare(&build::autoscaler(input), children.autoscaler.as_deref()).await
+            }
+            (Step::RemoveProducer, _) => self.remove(children.producer.as_deref()).await,
+            (Step::RemoveAutoscaler, _) => self.remove(children.autoscaler.as_deref()).await,
+            (Step::Scale(wanted), _) => self.scale(wanted).await,
+            (Step::Suspend, _) => self.tell(Command::Suspend { at: Timestamp::now() }).await,
+            (Step::Unsuspend, _) => self.tell(Command::Unsuspend).await,
+            (Step::Resume, _) => self.tell(Command::Resume).await,
+            (Step::DeleteTopics, _) => Ok(self.journals()?.delete().await?),
+            (Step::DeleteCampaign, _) => self.remove(Some(self.campaign)).await,
+            // Without a valid resource nothing of the kind is decided.
+            (Step::WriteFile | Step::Publish | Step::Send | Step::Autoscale, None) => Ok(()),
+        }
+    }
+
+    fn journals(&self) -> Result<&Journals, Error> {
+        self.journals.as_ref().map_err(|why| Error::NoKafka(why.clone()))
+    }
+
+    fn api<K>(&self) -> Api<K>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
+    {
+        Api::namespaced(self.ctx.client.clone(), self.campaign.namespace())
+    }
+
+    /// Has an object as it is declared; nothing is written if it is so already.
+    async fn declare<K>(&self, declared: &K, actual: Option<&K>) -> Result<(), Error>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Serialize + DeserializeOwned + Clone + Debug,
+    {
+        let mut wanted = as_json(declared);
+        if let Some(actual) = actual {
+            let Some(difference) = drift::difference(&wanted, &as_json(actual)) else { return Ok(()) };
+            if self.ctx.memory(self.campaign.uid(), |memory| memory.was_applied(&wanted, actual)) {
+                return Ok(());
+            }
+            debug!(object = describe(declared), difference, "is not as declared");
+            // Gone in the meantime, it is not to be made by an update.
+            wanted["metadata"]["uid"] = json!(actual.meta().uid);
+        }
+        let api = self.api::<K>();
+        let applying = PatchParams::apply(MANAGER).force();
+        let applied = api.patch(&declared.name_any(), &applying, &Patch::Apply(&wanted)).await;
+        let applied = applied.map_err(|error| failed(declared, error))?;
+        info!(object = describe(declared), created = actual.is_none(), "applied");
+        self.ctx.memory(self.campaign.uid(), |memory| memory.applied(as_json(declared), &applied));
+        Ok(())
+    }
+
+    /// Starts the Job, or lets it go on. Its pods' template can't be changed: what is there keeps its own.
+    async fn publish(&self, declared: &Job) -> Result<(), Error> {
+        let actual = self.children.producer.as_deref();
+        let (Some(actual), Some(wanted)) = (actual, &declared.spec) else {
+            return self.declare(declared, None).await;
+        };
+        let has = actual.spec.as_ref();
+        let is_as_wanted = has.is_some_and(|has| has.parallelism == wanted.parallelism && has.suspend != Some(true));
+        if is_as_wanted {
+            return Ok(());
+        }
+        let change = json!({
+            "metadata": {"uid": actual.metadata.uid},
+            "spec": {"parallelism": wanted.parallelism, "suspend": false},
+        });
+        let patching = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
+        let patched = self.api::<Job>().patch(&actual.name_any(), &patching, &Patch::Merge(&change)).await;
+        patched.map(drop).map_err(|error| failed(declared, error))
+    }
+
+    async fn scale(&self, wanted: u32) -> Result<(), Error> {
+        let name = Component::Worker.of(self.campaign.name());
+        let api = self.api::<Deployment>();
+        let scaling = PatchParams { field_manager: Some(SCALER.to_owned()), ..PatchParams::default() };
+        let scaled = api.patch_scale(&name, &scaling, &Patch::Merge(json!({"spec": {"replicas": wanted}}))).await;
+        scaled.map_err(|source| Error::Cluster { what: format!("Deployment {name}"), source: Box::new(source) })?;
+        info!(workers = wanted, "scaled");
+        Ok(())
+    }
+
+    /// Deletes exactly this object, with what depends on it.
+    async fn remove<K>(&self, object: Option<&K>) -> Result<(), Error>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + DeserializeOwned + Clone + Debug,
+    {
+        let Some(object) = object.filter(|object| object.meta().deletion_timestamp.is_none()) else { return Ok(()) };
+        let deleting = DeleteParams {
+            preconditions: Some(Preconditions { uid: object.meta().uid.clone(), resource_version: None }),
+            propagation_policy: Some(PropagationPolicy::Background),
+            ..DeleteParams::default()
+        };
+        match self.api::<K>().delete(&object.name_any(), &deleting).await {
+            Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
+            Err(error) => Err(failed(object, error)),
+            Ok(_) => {
+                info!(object = describe(object), "deleted");
+                Ok(())
+            }
+        }
+    }
+
+    /// Puts the finalizer on or takes it off, unless somebody else changed the campaign since it was seen.
+    async fn finalizers(&self, held: bool) -> Result<(), Error> {
+        let metadata = &self.campaign.metadata;
+        let others = metadata.finalizers.iter().flatten().filter(|finalizer| *finalizer != FINALIZER);
+        let mut finalizers: Vec<&str> = others.map(String::as_str).collect();
+        finalizers.extend(held.then_some(FINALIZER));
+        let change = json!({"metadata": {
+            "uid": metadata.uid, "resourceVersion": metadata.resource_version, "finalizers": finalizers,
+        }});
+        let patching = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
+        let patched = self.api::<Campaign>().patch(self.campaign.name(), &patching, &Patch::Merge(&change)).await;
+        patched.map(drop).map_err(|error| failed(self.campaign, error))
+    }
+
+    async fn tell(&self, command: Command) -> Result<(), Error> {
+        Ok(self.journals()?.tell(command).await?)
+    }
+}
+
+/// An object as the API has it, with its kind.
+fn as_json<K: Resource<DynamicType = ()> + Serialize>(object: &K) -> Value {
+    serde_json::to_value(object).unwrap_or_default()
+}
+
+fn describe<K: Resource<DynamicType = ()>>(object: &K) -> String {
+    format!("{} {}", K::kind(&()), object.name_any())
+}
+
+fn failed<K: Resource<DynamicType = ()>>(object: &K, source: kube::Error) -> Error {
+    Error::Cluster { what: describe(object), source: Box::new(source) }
+}

@@ -1,0 +1,223 @@
+//! The whole of `mailcampaign-operator`: watches, elects a leader, reconciles until it is told to stop.
+
+use crate::build::{KafkaForPods, MANAGER, PodSettings};
+use crate::caches::{Scope, watch};
+use crate::context::Context;
+use crate::controller::{on_error, reconcile};
+use crate::kafka::Connections;
+use crate::leader::{self, Leader};
+use crate::resource::Campaign;
+use futures::stream;
+use futures::{Stream, StreamExt};
+use jiff::SignedDuration;
+use journal::kafka;
+use kube::api::ListParams;
+use kube::runtime::Controller;
+use kube::runtime::controller::Config as Concurrency;
+use kube::runtime::events::{Recorder, Reporter};
+use kube::{Api, Client, Config};
+use program::{Failure, Health};
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+/// Campaigns that are looked at at the same time.
+const AT_ONCE: u16 = 16;
+/// A call of the API server takes this long at most.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Between two writes of a campaign's status, at least.
+pub const STATUS_INTERVAL: Duration = Duration::from_secs(5);
+/// Between two times that what is remembered is looked through.
+const TIDY: Duration = Duration::from_mins(1);
+
+/// How the operator is set.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The namespaces to watch; none: all.
+    pub scopes: Vec<Option<String>>,
+    /// Its own Kafka, if it has one.
+    pub kafka: Option<kafka::Settings>,
+    /// How pods reach that.
+    pub kafka_for_pods: KafkaForPods,
+    /// How pods are made.
+    pub pods: PodSettings,
+    /// The Lease's name.
+    pub lease: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// This pod's name.
+    pub pod: String,
+    /// How long a deletion may wait for Kafka.
+    pub deletion_deadline: SignedDuration,
+    /// Between two writes of a campaign's status, at least.
+    pub status_interval: Duration,
+}
+
+/// Runs until `stop` resolves.
+///
+/// # Errors
+/// The settings lead to no cluster.
+pub async fn run(
+    settings: Settings,
+    health: Health,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), Failure> {
+    let config = config().await?;
+    let connect = move |leader: Option<&Leader>| match leader {
+        Some(leader) => leader::client(config.clone(), leader),
+        None => Client::try_from(config.clone()),
+    };
+    run_with(&connect, settings, health, stop).await
+}
+
+/// The same, with clients made so: one that stands for election, and one that writes only while it leads. Dropped, it has ended at once, as by SIGKILL.
+///
+/// # Errors
+/// No client can be made.
+pub async fn run_with(
+    connect: &(dyn Fn(Option<&Leader>) -> Result<Client, kube::Error> + Send + Sync),
+    settings: Settings,
+    health: Health,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), Failure> {
+    let lacks = |error: kube::Error| Failure::bad_input(format!("the API server can't be used: {error}"));
+    let stopping = CancellationToken::new();
+    let electing = connect(None).map_err(lacks)?;
+    let identity = leader::identity(&settings.pod);
+    let (leader, elector) = leader::elect(electing, &settings.namespace, &settings.lease, identity.clone());
+    let client = connect(Some(&leader)).map_err(lacks)?;
+    let mut running = JoinSet::new();
+    running.spawn(elector.run(stopping.clone().cancelled_owned()));
+    for namespace in &settings.scopes {
+        let scope = Scope { client: client.clone(), namespace: namespace.clone() };
+        let (leader, identity, health) = (leader.clone(), identity.clone(), health.clone());
+        running.spawn(one_scope(scope, settings.clone(), leader, identity, health, stopping.clone()));
+    }
+    stop.await;
+    info!("stopping: what was begun is finished, and another replica takes over");
+    stopping.cancel();
+    // What is left runs out by itself.
+    let ended = async { while running.join_next().await.is_some() {} };
+    drop(tokio::time::timeout(PATIENCE, ended).await);
+    Ok(())
+}
+
+/// Tries whether Kafka and the API server can be used.
+///
+/// # Errors
+/// What can't.
+pub async fn check(settings: &Settings) -> Result<(), Failure> {
+    let client = Client::try_from(config().await?).map_err(|error| Failure::bad_input(error.to_string()))?;
+    for scope in &settings.scopes {
+        let api: Api<Campaign> = match scope {
+            Some(namespace) => Api::namespaced(client.clone(), namespace),
+            None => Api::all(client.clone()),
+        };
+        let listed = api.list(&ListParams::default().limit(1)).await;
+        listed.map_err(|error| Failure::try_again(format!("MailCampaigns can't be listed: {error}")))?;
+    }
+    if let Some(kafka) = settings.kafka.clone() {
+        let reached = tokio::task::spawn_blocking(move || kafka.try_reach()).await;
+        reached.map_err(|error| Failure::try_again(error.to_string()))??;
+    }
+    Ok(())
+}
+
+async fn config() -> Result<Config, Failure> {
+    let mut config = Config::infer()
+        .await
+        .map_err(|error| Failure::bad_input(format!("no cluster: set KUBECONFIG, or run this in a pod ({error})")))?;
+    config.connect_timeout = Some(Duration::from_secs(5));
+    config.write_timeout = Some(PATIENCE);
+    Ok(config)
+}
+
+/// The campaigns of one namespace, or of all.
+async fn one_scope(
+    scope: Scope,
+    settings: Settings,
+    leader: Leader,
+    identity: String,
+    health: Health,
+    stopping: CancellationToken,
+) {
+    let (caches, controller) = watch(&scope);
+    let scratch = std::env::temp_dir().join(format!("mailcampaign-{}", std::process::id()));
+    let connections = Connections::new(
+        scope.client.clone(),
+        settings.kafka.clone(),
+        settings.kafka_for_pods.clone(),
+        PathBuf::from(&scratch),
+    );
+    let reporter = Reporter { controller: MANAGER.to_owned(), instance: Some(identity.chars().take(63).collect()) };
+    let ctx = Arc::new(Context {
+        client: scope.client.clone(),
+        caches,
+        leader,
+        connections,
+        recorder: Recorder::new(scope.client.clone(), reporter),
+        pods: settings.pods.clone(),
+        deletion_deadline: settings.deletion_deadline,
+        status_interval: settings.status_interval,
+        campaigns: Mutex::new(HashMap::new()),
+    });
+    let tidying = tidy(ctx.clone(), health);
+    let reconciling = controlled(controller, ctx, stopping);
+    tokio::select! {
+        () = reconciling => {}
+        never = tidying => match never {},
+    }
+}
+
+async fn controlled(controller: Controller<Campaign>, ctx: Arc<Context>, stopping: CancellationToken) {
+    let gained = gains(ctx.leader.changed());
+    controller
+        .with_config(Concurrency::default().concurrency(AT_ONCE))
+        .reconcile_all_on(gained)
+        .graceful_shutdown_on(stopping.cancelled_owned())
+        .run(after_all_is_known, on_error, ctx)
+        .for_each(|result| async move {
+            if let Err(error) = result {
+                warn!(%error, "a watch or a reconcile failed, and is tried again");
+            }
+        })
+        .await;
+}
+
+/// Whenever this replica begins to lead, all campaigns are looked at.
+fn gains(changed: watch::Receiver<bool>) -> impl Stream<Item = ()> {
+    stream::unfold(changed, |mut changed| async move {
+        loop {
+            changed.changed().await.ok()?;
+            if *changed.borrow_and_update() {
+                return Some(((), changed));
+            }
+        }
+    })
+}
+
+/// Nothing is decided before everything was listed once: what isn't known yet would seem not to be there.
+async fn after_all_is_known(
+    campaign: Arc<Campaign>,
+    ctx: Arc<Context>,
+) -> Result<kube::runtime::controller::Action, crate::controller::Error> {
+    ctx.caches.are_filled().await;
+    reconcile(campaign, ctx).await
+}
+
+/// Says when it is ready, and forgets campaigns that are gone.
+async fn tidy(ctx: Arc<Context>, health: Health) -> std::convert::Infallible {
+    health.ready().wait_for("the cluster's objects are being listed");
+    ctx.caches.are_filled().await;
+    health.ready().set(true);
+    loop {
+        tokio::time::sleep(TIDY).await;
+        ctx.forget_those_gone();
+    }
+}
