@@ -1,18 +1,20 @@
 //! Does what was decided: writes to the cluster and to Kafka. Makes no choices.
 
-use crate::build::{self, Component, FINALIZER, Input, MANAGER};
+use crate::build::{self, Component, FINALIZER, INSTANCE, Input, MANAGED_BY, MANAGER};
 use crate::context::Context;
 use crate::drift;
 use crate::kafka::Journals;
 use crate::lifecycle::Step;
 use crate::observed::Children;
 use crate::resource::Campaign;
+use crate::seen::is_alive;
 use jiff::Timestamp;
 use journal::Command;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::Job;
-use kube::api::{Api, DeleteParams, Patch, PatchParams, Preconditions, PropagationPolicy};
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, Preconditions, PropagationPolicy};
 use kube::{Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -34,6 +36,9 @@ pub enum Error {
         /// Why.
         source: Box<kube::Error>,
     },
+    /// The caches said that nobody works any more, and the API server says otherwise.
+    #[error("{0} is still there")]
+    StillThere(String),
     /// There is no way to Kafka.
     #[error("{0}")]
     NoKafka(String),
@@ -45,7 +50,13 @@ pub enum Error {
 impl Error {
     /// Whether the same may succeed when the caches are up to date: another was faster, or it is gone.
     pub fn is_stale_view(&self) -> bool {
-        matches!(self, Self::Cluster { source, .. } if matches!(&**source, kube::Error::Api(status) if status.is_conflict() || status.is_not_found()))
+        match self {
+            Self::Cluster { source, .. } => {
+                matches!(&**source, kube::Error::Api(status) if status.is_conflict() || status.is_not_found())
+            }
+            Self::StillThere(_) => true,
+            Self::NoKafka(_) | Self::Kafka(_) => false,
+        }
     }
 }
 
@@ -103,7 +114,10 @@ impl Doing<'_> {
             (Step::Suspend, _) => self.tell(Command::Suspend { at: Timestamp::now() }).await,
             (Step::Unsuspend, _) => self.tell(Command::Unsuspend).await,
             (Step::Resume, _) => self.tell(Command::Resume).await,
-            (Step::DeleteTopics, _) => Ok(self.journals()?.delete().await?),
+            (Step::DeleteTopics, _) => {
+                self.nobody_works().await?;
+                Ok(self.journals()?.delete().await?)
+            }
             (Step::DeleteCampaign, _) => self.remove(Some(self.campaign)).await,
             // Without a valid resource nothing of the kind is decided.
             (Step::WriteFile | Step::Publish | Step::Send | Step::Autoscale, None) => Ok(()),
@@ -210,9 +224,36 @@ impl Doing<'_> {
         patched.map(drop).map_err(|error| failed(self.campaign, error))
     }
 
+    /// Asks the API server itself: what can't be undone is not done by what caches say.
+    async fn nobody_works(&self) -> Result<(), Error> {
+        let asking = |what: &str, source| Error::Cluster { what: what.to_owned(), source: Box::new(source) };
+        let name = self.campaign.name();
+        let (producer, worker) = (Component::Producer.of(name), Component::Worker.of(name));
+        let job = self.api::<Job>().get_opt(&producer).await.map_err(|error| asking("the Job", error))?;
+        let workers = self.api::<Deployment>().get_opt(&worker).await.map_err(|error| asking("the Deployment", error))?;
+        let of_it = ListParams::default().labels(&format!("{MANAGED_BY}={MANAGER},{INSTANCE}={name}"));
+        let pods = self.api::<Pod>().list(&of_it).await.map_err(|error| asking("the pods", error))?;
+        let sends = |deployment: &Deployment| deployment.spec.replicas != Some(0);
+        if let Some(job) = job.filter(|job| !is_of_another(self.campaign, job)) {
+            return Err(Error::StillThere(describe(&job)));
+        }
+        if let Some(deployment) = workers.filter(|found| !is_of_another(self.campaign, found) && sends(found)) {
+            return Err(Error::StillThere(describe(&deployment)));
+        }
+        match pods.items.iter().find(|pod| is_alive(pod)) {
+            Some(pod) => Err(Error::StillThere(describe(pod))),
+            None => Ok(()),
+        }
+    }
+
     async fn tell(&self, command: Command) -> Result<(), Error> {
         Ok(self.journals()?.tell(command).await?)
     }
+}
+
+/// Whether an object was made for another campaign of the name.
+fn is_of_another(campaign: &Campaign, object: &impl Resource) -> bool {
+    !object.meta().owner_references.iter().flatten().any(|owner| owner.uid == campaign.uid())
 }
 
 /// An object as the API has it, with its kind.

@@ -27,6 +27,8 @@ use tracing::{debug, info, instrument, warn};
 const STATUS: &str = "mailcampaign-status";
 /// Between two looks while the list is published: soon, so that the workers start as soon as it is pinned.
 const SOON: Duration = Duration::from_secs(1);
+/// Until the caches have what just was written.
+const STALE: Duration = Duration::from_millis(200);
 /// Between two looks while mails are sent.
 const OFTEN: Duration = Duration::from_secs(5);
 /// Between two looks while nothing is expected but by a watch.
@@ -126,7 +128,7 @@ fn deletion_until(campaign: &Campaign, deadline: SignedDuration) -> Option<Times
 fn again(look: &Look<'_>, decision: &Decision, applied: &Result<(), apply::Error>) -> Duration {
     match applied {
         // The caches will be up to date in a moment.
-        Err(error) if error.is_stale_view() => return Duration::from_millis(200),
+        Err(error) if error.is_stale_view() => return STALE,
         Err(_) => return OFTEN,
         Ok(()) => {}
     }
@@ -160,14 +162,16 @@ async fn tell(ctx: &Context, campaign: &Campaign, said: MailCampaignStatus) -> R
     let status = json!({
         "apiVersion": MailCampaign::api_version(&()),
         "kind": MailCampaign::kind(&()),
-        "metadata": {"name": campaign.name(), "uid": campaign.uid()},
+        // Of a status the server compares no uid: only the version keeps what is known of an old campaign off a new one of its name.
+        "metadata": {"name": campaign.name(), "resourceVersion": campaign.metadata.resource_version},
         "status": said,
     });
     let applying = PatchParams::apply(STATUS).force();
     match api.patch_status(campaign.name(), &applying, &Patch::Apply(&status)).await {
         Ok(_) => {}
-        // It is gone, or another one has its name.
-        Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => return Ok(None),
+        // It is gone; or it was changed since it was seen, or is another by now.
+        Err(kube::Error::Api(status)) if status.is_not_found() => return Ok(None),
+        Err(kube::Error::Api(status)) if status.is_conflict() => return Ok(Some(STALE)),
         Err(error) => return Err(Error::Status(Box::new(error))),
     }
     ctx.memory(campaign.uid(), |memory| memory.status_written = Some(Instant::now()));

@@ -52,7 +52,7 @@ impl Connections {
         let kafka: KafkaSpec = serde_json::from_value(campaign.spec()["kafka"].clone()).unwrap_or_default();
         let uid = Uuid::parse_str(campaign.uid()).map_err(|_| "the resource has no uid".to_owned())?;
         let (settings, hub) = match &kafka.connection {
-            Some(connection) => self.other(campaign.namespace(), &connection.secret.name, version).await?,
+            Some(connection) => self.other(campaign, &connection.secret.name, version).await?,
             None => self.own.clone().ok_or(
                 "no Kafka is named: set spec.kafka.connection, or kafka.bootstrapServers of the operator's chart",
             )?,
@@ -67,15 +67,23 @@ impl Connections {
         Ok(Journals { hub, options: Options { settings, which, partitions, replication, timing: Timing::default() } })
     }
 
-    async fn other(&self, namespace: &str, secret: &str, version: Option<&str>) -> Result<(Settings, Hub), String> {
+    async fn other(
+        &self,
+        campaign: &Campaign,
+        secret: &str,
+        version: Option<&str>,
+    ) -> Result<(Settings, Hub), String> {
         let field = format!("spec.kafka.connection.secret: Secret {secret}");
-        let version = version.ok_or_else(|| format!("{field}: not found in this namespace"))?;
+        let (namespace, is_deleted) = (campaign.namespace(), campaign.metadata.deletion_timestamp.is_some());
         let key = (namespace.to_owned(), secret.to_owned());
-        if let Some((known, settings, hub)) = self.others.lock().unwrap_or_else(PoisonError::into_inner).get(&key)
-            && known == version
+        let known = self.others.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
+        if let Some((known, settings, hub)) = known
+            // With its namespace the Secret goes, too, and maybe first: what it said last is good enough to delete topics.
+            && version.map_or(is_deleted, |version| known == version)
         {
-            return Ok((settings.clone(), hub.clone()));
+            return Ok((settings, hub));
         }
+        let version = version.ok_or_else(|| format!("{field}: not found in this namespace"))?;
         let found = Api::<Secret>::namespaced(self.client.clone(), namespace).get(secret).await;
         let found = found.map_err(|error| format!("{field}: {error}"))?;
         let folder = self.scratch.join(format!("{namespace}.{secret}.{}", Uuid::new_v4().simple()));

@@ -227,7 +227,7 @@ fn has_pods(deployment: &Deployment) -> bool {
 }
 
 /// Whether a pod may still do something.
-fn is_alive(pod: &Pod) -> bool {
+pub fn is_alive(pod: &Pod) -> bool {
     let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
     !matches!(phase, Some("Succeeded" | "Failed"))
 }

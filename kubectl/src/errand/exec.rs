@@ -69,14 +69,18 @@ fn lost() -> Failure {
 }
 
 fn refused(error: &kube::Error) -> Failure {
-    match error {
-        kube::Error::UpgradeConnection(UpgradeConnectionError::ProtocolSwitch(code)) if code.as_u16() == 403 => {
-            Failure::bad_input(
-                "you may not run commands in pods here (create and get on pods/exec); the README's section on the plugin has the Role that it needs",
-            )
-        }
-        other => Failure::of_api("running the command in its pod", other),
+    // Which of the two rights is missing is not always said.
+    let is_forbidden = match error {
+        kube::Error::Api(status) => status.code == 403,
+        kube::Error::UpgradeConnection(UpgradeConnectionError::ProtocolSwitch(code)) => code.as_u16() == 403,
+        _ => false,
+    };
+    if is_forbidden {
+        return Failure::bad_input(
+            "you may not run commands in pods here (get and create on pods/exec); the README's section on the plugin has the Role that it needs",
+        );
     }
+    Failure::of_api("running the command in its pod", error)
 }
 
 /// What the kubelet says of a command's end.

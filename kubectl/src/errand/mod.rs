@@ -150,7 +150,15 @@ impl Pod<'_> {
         stdout: &mut (impl AsyncWrite + Unpin),
         stderr: &mut (impl AsyncWrite + Unpin),
     ) -> Result<Ended, Failure> {
-        exec::exec(self.pods, &self.name, words, stdout, stderr).await
+        let failure = match exec::exec(self.pods, &self.name, words, stdout, stderr).await {
+            Ok(ended) => return Ok(ended),
+            Err(failure) => failure,
+        };
+        // A pod that has ended meanwhile knows better why.
+        match self.pods.get(&self.name).await.map(|found| start::of(&found)) {
+            Ok(Start::Never(why)) => Err(Failure::bad_input(format!("the command's pod has ended: {why}"))),
+            _ => Err(failure),
+        }
     }
 
     async fn wait_until_running(&self, patience: Duration) -> Result<(), Failure> {

@@ -61,8 +61,8 @@ fn ended(state: &ContainerState) -> Start {
     let ended = state.terminated.clone().unwrap_or_default();
     let why = said(ended.reason.as_deref().unwrap_or_default(), ended.message.as_deref().unwrap_or_default());
     Start::Never(format!(
-        "its container ended at once, with exit code {} ({why}): probably the image's `mailcampaign` is older than this plugin; upgrade the \
-         operator, or name an image with --image",
+        "its container ended with exit code {} ({why}); at its beginning that means that the image's `mailcampaign` is older than this plugin: \
+         upgrade the operator, or name an image with --image",
         ended.exit_code
     ))
 }

@@ -153,7 +153,10 @@ impl Said<'_> {
     fn progressing(&self) -> Verdict {
         let facts = self.facts;
         if let Some(why) = facts.failed {
-            return no("StepFailed", why);
+            return match facts.decision.phase {
+                Phase::Deleting => no("StepFailed", format!("{why}; {}", words::deleting(facts.deletion_until))),
+                _ => no("StepFailed", why),
+            };
         }
         match facts.decision.waits_for {
             WaitsFor::ValidSpec => no("InvalidSpec", words::mistakes(facts.mistakes)),

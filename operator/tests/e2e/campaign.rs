@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// A campaign that is there.
-pub struct Campaign<'w> {
+pub(crate) struct Campaign<'w> {
     pub world: &'w World,
     pub name: String,
     pub uid: String,
@@ -40,21 +40,24 @@ fn ordinary() -> Value {
     })
 }
 
-/// Objects are merged, everything else is replaced (RFC 7386).
+/// Objects are merged, null takes away, everything else is replaced (RFC 7386).
 fn merge(into: &mut Value, changes: &Value) {
-    match (into.as_object_mut(), changes.as_object()) {
-        (Some(fields), Some(changes)) => {
-            for (name, change) in changes {
-                merge(fields.entry(name.clone()).or_insert(Value::Null), change);
-            }
+    let (Some(fields), Some(changes)) = (into.as_object_mut(), changes.as_object()) else {
+        *into = changes.clone();
+        return;
+    };
+    for (name, change) in changes {
+        if change.is_null() {
+            fields.remove(name);
+        } else {
+            merge(fields.entry(name.clone()).or_insert(json!({})), change);
         }
-        _ => *into = changes.clone(),
     }
 }
 
 impl World {
     /// Applies a campaign that differs from the ordinary one so.
-    pub async fn campaign(&self, name: &str, differs: Value) -> Campaign<'_> {
+    pub(crate) async fn campaign(&self, name: &str, differs: Value) -> Campaign<'_> {
         let mut spec = ordinary();
         merge(&mut spec, &differs);
         let made = self.put::<MailCampaign>(name, json!({"spec": spec})).await;
@@ -63,22 +66,22 @@ impl World {
 }
 
 impl Campaign<'_> {
-    pub fn api(&self) -> Api<MailCampaign> {
+    pub(crate) fn api(&self) -> Api<MailCampaign> {
         self.world.api()
     }
 
     /// What was said of it last; nothing if it is gone.
-    pub async fn status(&self) -> MailCampaignStatus {
+    pub(crate) async fn status(&self) -> MailCampaignStatus {
         let found = self.api().get_opt(&self.name).await.expect("the API server answers");
         found.and_then(|found| found.status).unwrap_or_default()
     }
 
     /// Waits until the status is so.
-    pub async fn status_until(&self, what: &str, is_so: impl Fn(&MailCampaignStatus) -> bool) -> MailCampaignStatus {
+    pub(crate) async fn status_until(&self, what: &str, is_so: impl Fn(&MailCampaignStatus) -> bool) -> MailCampaignStatus {
         self.status_within(PATIENCE, what, is_so).await
     }
 
-    pub async fn status_within(
+    pub(crate) async fn status_within(
         &self,
         patience: Duration,
         what: &str,
@@ -87,12 +90,12 @@ impl Campaign<'_> {
         until(&format!("{}: {what}", self.name), patience, async || Some(self.status().await).filter(&is_so)).await
     }
 
-    pub async fn reaches(&self, phase: Phase) -> MailCampaignStatus {
+    pub(crate) async fn reaches(&self, phase: Phase) -> MailCampaignStatus {
         self.status_until(phase.name(), |status| status.phase == Some(phase)).await
     }
 
     /// Waits until a condition says this.
-    pub async fn says(&self, condition: &str, status: &str, reason: &str, words: &[&str]) {
+    pub(crate) async fn says(&self, condition: &str, status: &str, reason: &str, words: &[&str]) {
         let of = |found: &MailCampaignStatus| {
             let found = found.conditions.iter().find(|one| one.type_ == condition).cloned();
             found.map(|one| format!("{} {}: {}", one.status, one.reason, one.message)).unwrap_or_default()
@@ -104,29 +107,29 @@ impl Campaign<'_> {
     }
 
     /// Changes the spec.
-    pub async fn change(&self, spec: Value) {
+    pub(crate) async fn change(&self, spec: Value) {
         let change = json!({"spec": spec});
         self.api().patch(&self.name, &PatchParams::default(), &Patch::Merge(&change)).await.expect("it is changed");
     }
 
-    pub async fn annotate(&self, name: &str, value: &str) {
+    pub(crate) async fn annotate(&self, name: &str, value: &str) {
         let change = json!({"metadata": {"annotations": {name: value}}});
         self.api().patch(&self.name, &PatchParams::default(), &Patch::Merge(&change)).await.expect("it is annotated");
     }
 
-    pub fn mails(&self) -> Vec<Mail> {
+    pub(crate) fn mails(&self) -> Vec<Mail> {
         mails_of(&self.uid)
     }
 
     /// Waits until the mail server has so many.
-    pub async fn has_sent(&self, count: usize) {
+    pub(crate) async fn has_sent(&self, count: usize) {
         until(&format!("{}: {count} mails", self.name), PATIENCE, async || (self.mails().len() >= count).then_some(()))
             .await;
     }
 
     /// Waits for its end, and compares: the account is that of the status, nobody got two mails, everybody who is said to have got one did, and whoever
     /// got one is said to have got it, or that nobody knows.
-    pub async fn ends_exactly(&self, rows: u64) -> RecipientCounts {
+    pub(crate) async fn ends_exactly(&self, rows: u64) -> RecipientCounts {
         let status = self.reaches(Phase::Completed).await;
         let counts = status.recipients.expect("counts");
         let mails = self.mails();
@@ -154,7 +157,7 @@ impl Campaign<'_> {
     }
 
     /// The same where nothing happened that leaves anything unknown.
-    pub async fn delivers_all(&self, rows: u64) {
+    pub(crate) async fn delivers_all(&self, rows: u64) {
         let counts = self.ends_exactly(rows).await;
         assert_eq!((counts.delivered, counts.unknown), (rows, 0), "{}", self.name);
     }
@@ -178,16 +181,16 @@ impl Campaign<'_> {
     }
 
     /// Whether nothing of it is left on Kafka.
-    pub async fn has_no_topics(&self) -> bool {
+    pub(crate) async fn has_no_topics(&self) -> bool {
         let hub = Hub::connect(Settings::plaintext(cluster().kafka()));
         hub.find(&self.which()).await.expect("Kafka answers").is_nothing()
     }
 
-    pub async fn delete(&self) {
+    pub(crate) async fn delete(&self) {
         self.api().delete(&self.name, &DeleteParams::default()).await.expect("it is deleted");
     }
 
-    pub async fn is_gone(&self) -> bool {
+    pub(crate) async fn is_gone(&self) -> bool {
         self.api().get_opt(&self.name).await.expect("the API server answers").is_none()
     }
 }

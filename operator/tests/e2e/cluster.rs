@@ -10,23 +10,23 @@ use std::sync::{Mutex, OnceLock};
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// The namespace of the operator.
-pub const SYSTEM: &str = "mailcampaign-system";
+pub(crate) const SYSTEM: &str = "mailcampaign-system";
 /// The release of the chart.
-pub const RELEASE: &str = "mc";
+pub(crate) const RELEASE: &str = "mc";
 /// What a cluster is named by; without all of them these tests take that of this machine.
 const VARIABLES: [&str; 3] = ["KUBECONFIG", "KAFKA_BOOTSTRAP_SERVERS", "SMTP_SINK_MAILDIR"];
 /// Set by who has built the whole workspace already.
 const BUILT: &str = "MAILCAMPAIGN_PROGRAMS_ARE_BUILT";
 
 /// A cluster on which the operator is installed.
-pub struct Cluster {
+pub(crate) struct Cluster {
     variables: BTreeMap<String, String>,
     /// Ends what was started for these tests, when this process is gone.
     _janitor: Option<Mutex<Child>>,
 }
 
 /// How a test uses the installation: beside others, which need it whole; or alone, because it breaks it.
-pub enum Use {
+pub(crate) enum Use {
     Shared(#[expect(dead_code, reason = "held")] RwLockReadGuard<'static, ()>),
     Alone(#[expect(dead_code, reason = "held")] RwLockWriteGuard<'static, ()>),
 }
@@ -34,17 +34,17 @@ pub enum Use {
 static INSTALLATION: RwLock<()> = RwLock::const_new(());
 
 impl Use {
-    pub async fn shared() -> Self {
+    pub(crate) async fn shared() -> Self {
         Self::Shared(INSTALLATION.read().await)
     }
 
-    pub async fn alone() -> Self {
+    pub(crate) async fn alone() -> Self {
         Self::Alone(INSTALLATION.write().await)
     }
 }
 
 /// The cluster; started now if none is named.
-pub fn cluster() -> &'static Cluster {
+pub(crate) fn cluster() -> &'static Cluster {
     static CLUSTER: OnceLock<Cluster> = OnceLock::new();
     CLUSTER.get_or_init(|| Cluster::named().unwrap_or_else(Cluster::of_this_machine))
 }
@@ -81,31 +81,31 @@ impl Cluster {
     }
 
     /// Where the mail server keeps mails, in Maildir format.
-    pub fn maildir(&self) -> PathBuf {
+    pub(crate) fn maildir(&self) -> PathBuf {
         PathBuf::from(self.variable("SMTP_SINK_MAILDIR"))
     }
 
     /// The brokers, as this machine reaches them.
-    pub fn kafka(&self) -> String {
+    pub(crate) fn kafka(&self) -> String {
         self.variable("KAFKA_BOOTSTRAP_SERVERS")
     }
 
     /// A client of one's own: each belongs to the runtime of its test.
-    pub async fn client(&self) -> Client {
+    pub(crate) async fn client(&self) -> Client {
         let file = Kubeconfig::read_from(self.variable("KUBECONFIG")).expect("KUBECONFIG can be read");
         let config = kube::Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await;
         Client::try_from(config.expect("KUBECONFIG leads to a cluster")).expect("a client")
     }
 
     /// A line as people type it, in the folder of the project.
-    pub fn shell(&self, line: &str) -> Command {
+    pub(crate) fn shell(&self, line: &str) -> Command {
         let mut command = Command::new("sh");
         command.args(["-c", line]).current_dir(workspace("")).envs(&self.variables).stdin(Stdio::null());
         command
     }
 
     /// What such a line prints; it must succeed.
-    pub fn prints(&self, line: &str) -> String {
+    pub(crate) fn prints(&self, line: &str) -> String {
         let output = self.shell(line).output().expect("a shell");
         let (printed, said) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         assert!(output.status.success(), "{line}\n{printed}{said}");
@@ -114,7 +114,7 @@ impl Cluster {
 }
 
 /// A file of the workspace.
-pub fn workspace(path: &str) -> PathBuf {
+pub(crate) fn workspace(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
 }
 

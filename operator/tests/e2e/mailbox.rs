@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 /// One mail, as the server kept it.
 #[derive(Debug, Clone)]
-pub struct Mail {
+pub(crate) struct Mail {
     pub to: String,
     /// The row of the list.
     pub row: u64,
@@ -33,7 +33,7 @@ const FRESH: Duration = Duration::from_millis(100);
 static INDEX: LazyLock<Mutex<Index>> = LazyLock::new(Mutex::default);
 
 /// All mails of a campaign so far.
-pub fn mails_of(uid: &str) -> Vec<Mail> {
+pub(crate) fn mails_of(uid: &str) -> Vec<Mail> {
     let mut index = INDEX.lock().unwrap_or_else(PoisonError::into_inner);
     if index.read_at.is_none_or(|at| at.elapsed() > FRESH) {
         index.read();

@@ -179,7 +179,7 @@ async fn followed_by(world: &World, identity: &str, begun: Instant) -> i32 {
     transitions
 }
 
-pub async fn all_operators_are_ready(world: &World) {
+pub(crate) async fn all_operators_are_ready(world: &World) {
     until("two operators are ready", PATIENCE, async || {
         let pods = operator_pods(world).await;
         let ready = pods.iter().filter(|pod| {

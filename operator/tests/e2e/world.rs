@@ -13,12 +13,12 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// Longer than anything takes, also on a busy machine.
-pub const PATIENCE: Duration = Duration::from_mins(3);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(3);
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// Looks until there is something to be seen.
-pub async fn until<T>(what: &str, patience: Duration, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+pub(crate) async fn until<T>(what: &str, patience: Duration, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + patience;
     loop {
         if let Some(seen) = look().await {
@@ -30,13 +30,13 @@ pub async fn until<T>(what: &str, patience: Duration, mut look: impl AsyncFnMut(
 }
 
 /// A namespace of a test.
-pub struct World {
+pub(crate) struct World {
     pub client: Client,
     pub namespace: String,
 }
 
 impl World {
-    pub async fn new(name: &str) -> Self {
+    pub(crate) async fn new(name: &str) -> Self {
         let word = uuid::Uuid::new_v4().simple().to_string();
         let world = Self { client: cluster().client().await, namespace: format!("e2e-{name}-{}", &word[..6]) };
         let object = json!({
@@ -49,7 +49,7 @@ impl World {
         world
     }
 
-    pub fn api<K>(&self) -> Api<K>
+    pub(crate) fn api<K>(&self) -> Api<K>
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
     {
@@ -57,7 +57,7 @@ impl World {
     }
 
     /// Has an object be so.
-    pub async fn put<K>(&self, name: &str, mut object: Value) -> K
+    pub(crate) async fn put<K>(&self, name: &str, mut object: Value) -> K
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Serialize + DeserializeOwned + Clone + Debug,
     {
@@ -70,7 +70,7 @@ impl World {
     }
 
     /// A ConfigMap `list` with so many different people in `list.csv`.
-    pub async fn put_list(&self, rows: u64) {
+    pub(crate) async fn put_list(&self, rows: u64) {
         let mut csv = "Email,Name\n".to_owned();
         for row in 1..=rows {
             let _ = writeln!(csv, "p{row}@example.com,{row}");
@@ -79,17 +79,17 @@ impl World {
     }
 
     /// A ConfigMap with one key.
-    pub async fn put_text(&self, name: &str, key: &str, text: &str) {
+    pub(crate) async fn put_text(&self, name: &str, key: &str, text: &str) {
         self.put::<ConfigMap>(name, json!({"data": {key: text}})).await;
     }
 
     /// A Secret with these keys.
-    pub async fn put_secret(&self, name: &str, keys: Value) {
+    pub(crate) async fn put_secret(&self, name: &str, keys: Value) {
         self.put::<Secret>(name, json!({"stringData": keys})).await;
     }
 
     /// Pods of a campaign that may still do something.
-    pub async fn pods_of(&self, campaign: &str, component: &str) -> Vec<Pod> {
+    pub(crate) async fn pods_of(&self, campaign: &str, component: &str) -> Vec<Pod> {
         let labels = format!("app.kubernetes.io/instance={campaign},app.kubernetes.io/component={component}");
         let listed = self.api::<Pod>().list(&ListParams::default().labels(&labels)).await.expect("pods are listed");
         let is_over = |pod: &Pod| {
@@ -99,20 +99,15 @@ impl World {
         listed.items.into_iter().filter(|pod| !is_over(pod)).collect()
     }
 
-    /// `kubectl delete pod --force --grace-period=0`. Who is gone already is no error.
-    pub async fn kill(&self, pod: &str) {
-        kill(&self.api::<Pod>(), pod).await;
-    }
-
-    /// The reasons of the Events about the campaigns here.
-    pub async fn events(&self) -> Vec<String> {
+    /// What the Events about the campaigns here say.
+    pub(crate) async fn events(&self) -> Vec<String> {
         let about = ListParams::default().fields("involvedObject.kind=MailCampaign");
         let listed = self.api::<Event>().list(&about).await.expect("events are listed");
-        listed.items.into_iter().filter_map(|event| event.reason).collect()
+        listed.items.into_iter().filter_map(|event| event.message).collect()
     }
 
     /// Takes it all away; nobody waits for it.
-    pub async fn leave(self) {
+    pub(crate) async fn leave(self) {
         let namespaces = Api::<Namespace>::all(self.client.clone());
         namespaces.delete(&self.namespace, &DeleteParams::default()).await.expect("the namespace is deleted");
     }
@@ -133,8 +128,8 @@ impl Drop for World {
     }
 }
 
-/// Deletes a pod without asking it.
-pub async fn kill(pods: &Api<Pod>, name: &str) {
+/// `kubectl delete pod --force --grace-period=0`; who is gone already is no error.
+pub(crate) async fn kill(pods: &Api<Pod>, name: &str) {
     match pods.delete(name, &DeleteParams::default().grace_period(0)).await {
         Ok(_) => {}
         Err(kube::Error::Api(status)) if status.is_not_found() => {}
