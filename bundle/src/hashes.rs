@@ -127,7 +127,8 @@ fn canonical(value: &Value) -> String {
     value.to_string()
 }
 
-fn sha256(bytes: &[u8]) -> String {
+/// SHA-256 in lower case hex, as contents are pinned by it.
+pub fn sha256(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 

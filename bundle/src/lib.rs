@@ -12,7 +12,7 @@ mod inspection;
 mod list;
 mod lookup;
 
-pub use hashes::Hashes;
+pub use hashes::{Hashes, sha256};
 pub use inspection::Inspection;
 pub use list::ListFile;
 

@@ -26,7 +26,9 @@ impl Cluster {
     /// There is no kubeconfig, or it has no such context.
     pub async fn connect(place: &Place) -> Result<Self, Failure> {
         let unusable = |error: &dyn std::error::Error| {
-            Failure::bad_input(format!("the kubeconfig can't be used: {error}; name one with --kubeconfig, and its context with --context"))
+            Failure::bad_input(format!(
+                "the kubeconfig can't be used: {error}; name one with --kubeconfig, and its context with --context"
+            ))
         };
         let options = KubeConfigOptions { context: place.context.clone(), ..KubeConfigOptions::default() };
         let config = match &place.kubeconfig {
@@ -90,9 +92,9 @@ impl Cluster {
     /// What it means that something about a campaign couldn't be done.
     pub fn failure(&self, doing: &str, name: &str, error: &kube::Error) -> Failure {
         match error {
-            kube::Error::Api(status) if status.is_not_found() && !status.message.contains(name) => {
-                Failure::bad_input("this cluster has no resource MailCampaign: install the operator there, or name another cluster with --context")
-            }
+            kube::Error::Api(status) if status.is_not_found() && !status.message.contains(name) => Failure::bad_input(
+                "this cluster has no resource MailCampaign: install the operator there, or name another cluster with --context",
+            ),
             kube::Error::Api(status) if status.is_not_found() => self.missing(name),
             other => Failure::of_api(&format!("{doing} {}", self.path(name)), other),
         }

@@ -43,7 +43,9 @@ impl Failure {
             kube::Error::SerdeError(error) => Self::bad_input(format!(
                 "{doing}: the answer is not understood ({error}); perhaps this plugin is older than the cluster's operator"
             )),
-            kube::Error::Auth(error) => Self::bad_input(format!("{doing}: the login of the kubeconfig doesn't work: {error}")),
+            kube::Error::Auth(error) => {
+                Self::bad_input(format!("{doing}: the login of the kubeconfig doesn't work: {error}"))
+            }
             other => Self::try_again(format!("{doing}: the API server doesn't answer: {}", with_sources(other))),
         }
     }
@@ -52,11 +54,13 @@ impl Failure {
     pub fn of_status(doing: &str, status: &Status) -> Self {
         let said = if status.message.is_empty() { &status.reason } else { &status.message };
         match status.code {
-            401 => Self::bad_input(format!("{doing}: the API server doesn't know who you are: look at the user of the kubeconfig's context")),
+            401 => Self::bad_input(format!(
+                "{doing}: the API server doesn't know who you are: look at the user of the kubeconfig's context"
+            )),
             // A quota or a policy answers with the same code; only a missing right names what the user "cannot" do.
-            403 if said.contains(" cannot ") => {
-                Self::bad_input(format!("{doing}: {said}; the README's section on the plugin has the Role that it needs"))
-            }
+            403 if said.contains(" cannot ") => Self::bad_input(format!(
+                "{doing}: {said}; the README's section on the plugin has the Role that it needs"
+            )),
             429 | 500..=599 => Self::try_again(format!("{doing}: {said}")),
             _ => Self::bad_input(format!("{doing}: {said}")),
         }

@@ -95,7 +95,9 @@ async fn take(pod: &Pod<'_>, there: &str, here: &Path) -> Result<(), Failure> {
             "the file could not be taken out of the pod: {}",
             String::from_utf8_lossy(&stderr).trim_end()
         ))),
-        Ok(Ended::NobodyReads) => Err(Failure::bad_input(format!("{}: it can't be written; is the disk full?", here.display()))),
+        Ok(Ended::NobodyReads) => {
+            Err(Failure::bad_input(format!("{}: it can't be written; is the disk full?", here.display())))
+        }
         Err(failure) => Err(failure),
     };
     if taken.is_err() {

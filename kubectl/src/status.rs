@@ -25,7 +25,8 @@ pub async fn status(cluster: &Cluster, args: &Status) -> Result<ExitCode, Failur
     let name = &args.which.name;
     let campaign = cluster.campaign(name).await?;
     let in_place = args.watch && args.output == Output::Text && std::io::stdout().is_terminal();
-    let mut show = Show { path: cluster.path(name), output: args.output, watch: args.watch, in_place, said: None, painted: 0 };
+    let mut show =
+        Show { path: cluster.path(name), output: args.output, watch: args.watch, in_place, said: None, painted: 0 };
     if !show.show(&campaign) || !args.watch {
         return Ok(ExitCode::SUCCESS);
     }
@@ -55,7 +56,9 @@ fn ended(cluster: &Cluster, campaign: &Campaign) -> Option<Result<ExitCode, Fail
         Phase::Completed => Some(Ok(ExitCode::SUCCESS)),
         Phase::Failed => {
             let path = cluster.path(campaign.metadata.name.as_deref().unwrap_or_default());
-            Some(Err(Failure::bad_input(format!("{path} has failed; it goes on by itself when what is said above is mended"))))
+            Some(Err(Failure::bad_input(format!(
+                "{path} has failed; it goes on by itself when what is said above is mended"
+            ))))
         }
         _ => None,
     }

@@ -5,8 +5,8 @@ use crate::cluster::{Campaign, Cluster};
 use crate::failure::Failure;
 use crate::output::say;
 use crate::words::{self, RESUME, is_up_to_date};
-use campaign::MailCampaignStatus;
 use campaign::status::{ConditionType, Phase};
+use campaign::{HumanDuration, MailCampaignStatus};
 use serde_json::{Value, json};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -44,7 +44,12 @@ pub async fn resume(cluster: &Cluster, args: &Resume) -> Result<ExitCode, Failur
     wish(cluster, &args.which.name, args.timeout.0, resuming).await
 }
 
-async fn wish(cluster: &Cluster, name: &str, timeout: Duration, next: fn(&Campaign, bool) -> Next) -> Result<ExitCode, Failure> {
+async fn wish(
+    cluster: &Cluster,
+    name: &str,
+    timeout: Duration,
+    next: fn(&Campaign, bool) -> Next,
+) -> Result<ExitCode, Failure> {
     let deadline = Instant::now() + timeout;
     let mut campaign = cluster.campaign(name).await?;
     let mut agreed = false;
@@ -73,9 +78,9 @@ fn unanswered(cluster: &Cluster, campaign: &Campaign, timeout: Duration) -> Fail
     let progressing = campaign.status.as_ref().and_then(|status| status.condition(ConditionType::Progressing));
     let last = progressing.map(|why| format!(" It says: {}: {}.", why.reason, why.message)).unwrap_or_default();
     Failure::try_again(format!(
-        "it is written into the resource, but the operator has not said within {} s that it is done.{last} Is it running? Look again with \
+        "it is written into the resource, but the operator has not said within {} that it is done.{last} Is it running? Look again with \
          `kubectl mailcampaign status {}`",
-        timeout.as_secs(),
+        HumanDuration(timeout),
         cluster.found_by(name)
     ))
 }
@@ -102,9 +107,8 @@ fn pausing(campaign: &Campaign, _: bool) -> Next {
     let (Some(status), Some(phase)) = (status.filter(|_| is_up_to_date(campaign)), phase) else { return Next::Wait };
     match (phase, reason(status)) {
         // Whether it reached the journal, which is what workers follow, nobody knows.
-        (_, "StepFailed" | "KafkaUnavailable") => Next::Wait,
+        (_, "StepFailed" | "KafkaUnavailable") | (Phase::Sending | Phase::Scheduled, _) => Next::Wait,
         (Phase::Paused, _) => Next::Done("paused; nothing is sent until `kubectl mailcampaign resume`"),
-        (Phase::Sending | Phase::Scheduled, _) => Next::Wait,
         _ => Next::Done("paused; nothing will be sent until `kubectl mailcampaign resume`"),
     }
 }
@@ -123,7 +127,9 @@ fn resuming(campaign: &Campaign, agreed: bool) -> Next {
     let ended = campaign.metadata.annotations.as_ref().and_then(|annotations| annotations.get(RESUME));
     let paused = status.and_then(words::paused).filter(|paused| ended != Some(&paused.at));
     if agreed && paused.is_some() {
-        return Next::Never("it went on and was paused again at once; the reason stands in `kubectl mailcampaign status`");
+        return Next::Never(
+            "it went on and was paused again at once; the reason stands in `kubectl mailcampaign status`",
+        );
     }
     let mut change = json!({});
     if suspend(campaign) {

@@ -73,7 +73,8 @@ impl Why {
 
 /// The pause that a campaign is in, if it is one that a person must end by the annotation; none if it is only suspended.
 pub fn paused(status: &MailCampaignStatus) -> Option<Paused> {
-    let progressing = status.condition(ConditionType::Progressing).filter(|progressing| progressing.reason == "Paused")?;
+    let progressing =
+        status.condition(ConditionType::Progressing).filter(|progressing| progressing.reason == "Paused")?;
     let message = &progressing.message;
     let (_, at) = message.split_once(&format!("{RESUME}="))?;
     let at = at.split_whitespace().next()?.to_owned();

@@ -17,7 +17,6 @@ use campaign::{MailCampaign, ValidCampaign};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::Resource as _;
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
 /// Who manages what this program makes: the value of the label, and the field manager of what is applied.
@@ -120,8 +119,7 @@ pub fn owner(campaign: &Campaign) -> OwnerReference {
 fn digest(value: &Value) -> String {
     let mut value = value.clone();
     value.sort_all_objects();
-    let hash = Sha256::digest(value.to_string().as_bytes());
-    hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    bundle::sha256(value.to_string().as_bytes())[..16].to_owned()
 }
 
 #[cfg(test)]

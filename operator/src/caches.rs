@@ -152,6 +152,7 @@ pub fn watch(scope: &Scope) -> (Caches, Controller<Campaign>) {
 }
 
 /// What in a campaign asks for something. Its status is written here, and never does.
+#[expect(clippy::unnecessary_wraps, reason = "the shape of the callback")]
 fn asks(campaign: &Campaign) -> Option<u64> {
     let metadata = &campaign.metadata;
     let mut hasher = DefaultHasher::new();

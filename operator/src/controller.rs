@@ -138,11 +138,10 @@ fn again(look: &Look<'_>, decision: &Decision, applied: &Result<(), apply::Error
     };
     let schedule = look.valid.map(Schedule::of).unwrap_or_default();
     let change = schedule.waiting(look.now).map_or_else(|| schedule.open_until(look.now), |waiting| waiting.until);
-    match (decision.phase, decision.waits_for) {
-        (Phase::Deleting, WaitsFor::Pods) => SOON,
-        (_, WaitsFor::Producer) => SOON,
-        (_, WaitsFor::Workers | WaitsFor::Kafka | WaitsFor::Leftovers) => until(change).min(OFTEN),
-        (_, WaitsFor::Nothing) => until(look.expires_at()),
+    match decision.waits_for {
+        WaitsFor::Pods | WaitsFor::Producer => SOON,
+        WaitsFor::Workers | WaitsFor::Kafka | WaitsFor::Leftovers => until(change).min(OFTEN),
+        WaitsFor::Nothing => until(look.expires_at()),
         _ => until(change),
     }
 }

@@ -20,8 +20,17 @@ pub struct Connections {
     own_for_pods: KafkaForPods,
     /// Where the files of campaigns' own connections are while they are read.
     scratch: PathBuf,
-    /// By namespace and Secret: its version, and what it leads to.
-    others: Mutex<HashMap<(String, String), (String, Settings, Hub)>>,
+    /// By namespace and Secret.
+    others: Mutex<HashMap<(String, String), Other>>,
+}
+
+/// A Kafka that campaigns bring along.
+#[derive(Clone)]
+struct Other {
+    /// The Secret's.
+    version: String,
+    settings: Settings,
+    hub: Hub,
 }
 
 impl Connections {
@@ -77,7 +86,7 @@ impl Connections {
         let (namespace, is_deleted) = (campaign.namespace(), campaign.metadata.deletion_timestamp.is_some());
         let key = (namespace.to_owned(), secret.to_owned());
         let known = self.others.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
-        if let Some((known, settings, hub)) = known
+        if let Some(Other { version: known, settings, hub }) = known
             // With its namespace the Secret goes, too, and maybe first: what it said last is good enough to delete topics.
             && version.map_or(is_deleted, |version| known == version)
         {
@@ -91,7 +100,7 @@ impl Connections {
         let settings =
             settings.map_err(|error| error.to_string()).flatten().map_err(|why| format!("{field}: {why}"))?;
         let hub = Hub::connect(settings.clone());
-        let known = (version.to_owned(), settings.clone(), hub.clone());
+        let known = Other { version: version.to_owned(), settings: settings.clone(), hub: hub.clone() };
         self.others.lock().unwrap_or_else(PoisonError::into_inner).insert(key, known);
         Ok((settings, hub))
     }

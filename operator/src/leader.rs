@@ -307,7 +307,9 @@ fn held(mut lease: Lease, identity: &str, now: Timestamp) -> Lease {
     let now = later.map_or(now, |later| later.max(now));
     if changes_hands {
         spec.acquire_time = Some(MicroTime(now));
-        spec.lease_transitions = Some(spec.lease_transitions.map_or(0, |so_far| so_far.saturating_add(1)));
+        // Given back, it hasn't gone to another yet.
+        let gained = i32::from(!identity.is_empty());
+        spec.lease_transitions = Some(spec.lease_transitions.map_or(0, |so_far| so_far.saturating_add(gained)));
     }
     spec.holder_identity = Some(identity.to_owned());
     spec.lease_duration_seconds = i32::try_from(DURATION.as_secs()).ok();
@@ -346,6 +348,9 @@ mod tests {
         assert_eq!((spec.holder_identity.as_deref(), spec.lease_transitions), (Some("b"), Some(1)));
         assert_eq!(spec.acquire_time, spec.renew_time);
         assert_eq!(taken.metadata.annotations, lease.metadata.annotations);
+        let given_back = held(renewed, "", noon + Duration::from_secs(4));
+        let taken = held(given_back, "b", noon + Duration::from_secs(5));
+        assert_eq!(taken.spec.and_then(|spec| spec.lease_transitions), Some(1), "given back and taken, it has changed hands once");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use campaign::status::Phase;
 
 /// What was seen of a campaign, reduced to what decides.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Seen {
     /// What its resource asks for.
     pub asked: Asked,
@@ -29,6 +30,7 @@ pub struct Seen {
 
 /// What the resource asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Asked {
     /// It is being deleted.
     pub deletion: Option<Deletion>,
@@ -220,9 +222,9 @@ pub fn next(seen: &Seen) -> Decision {
         Journal::Gone => stop(seen, WaitsFor::Topics),
         Journal::Absent { .. } if seen.was_pinned || seen.producer == Producer::Done => stop(seen, WaitsFor::Topics),
         Journal::Absent { already_sent: true } => stop(seen, WaitsFor::SendAgain),
-        Journal::Absent { already_sent: false } => begin(seen, &Account::default()),
-        Journal::There(account) if account.ended && account.published => end(seen, account),
-        Journal::There(account) => begin(seen, account),
+        Journal::Absent { already_sent: false } => begin(seen, Account::default()),
+        Journal::There(account) if account.ended && account.published => end(seen, *account),
+        Journal::There(account) => begin(seen, *account),
     }
 }
 
@@ -273,11 +275,11 @@ fn while_silent(seen: &Seen, account: Account) -> Decision {
     if account.pinned && seen.workers.exists {
         steps.extend([Step::WriteFile, Step::Send]);
     }
-    decided(phase_of(seen, &account), WaitsFor::Kafka, steps)
+    decided(phase_of(seen, account), WaitsFor::Kafka, steps)
 }
 
 /// Towards the end: topics, list, workers.
-fn begin(seen: &Seen, account: &Account) -> Decision {
+fn begin(seen: &Seen, account: Account) -> Decision {
     let mut steps: Vec<Step> = hold(seen).into_iter().collect();
     if !seen.has_references && !account.published {
         // What runs may go on with what it has.
@@ -333,7 +335,7 @@ fn send(seen: &Seen, steps: &mut Vec<Step>) {
 }
 
 /// Every mail has its end: nobody works any more. A person may still decide about mails, so a suspension is written down as ever.
-fn end(seen: &Seen, account: &Account) -> Decision {
+fn end(seen: &Seen, account: Account) -> Decision {
     let mut steps: Vec<Step> = hold(seen).into_iter().collect();
     if seen.workers.exists {
         steps.push(Step::RemoveAutoscaler);
@@ -350,7 +352,7 @@ fn end(seen: &Seen, account: &Account) -> Decision {
     decided(Phase::Completed, WaitsFor::Nothing, steps)
 }
 
-fn phase_of(seen: &Seen, account: &Account) -> Phase {
+fn phase_of(seen: &Seen, account: Account) -> Phase {
     if !account.pinned {
         return Phase::Validating;
     }
@@ -366,7 +368,7 @@ fn phase_of(seen: &Seen, account: &Account) -> Phase {
     if account.waits_for_start { Phase::Scheduled } else { Phase::Sending }
 }
 
-fn waits_for(seen: &Seen, account: &Account, failed: bool) -> WaitsFor {
+fn waits_for(seen: &Seen, account: Account, failed: bool) -> WaitsFor {
     match () {
         () if failed => WaitsFor::Content,
         () if !account.published => WaitsFor::Producer,

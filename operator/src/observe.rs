@@ -15,7 +15,6 @@ use k8s_openapi::api::core::v1::{ConfigMap, Event, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Api;
 use kube::api::ListParams;
-use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -139,15 +138,14 @@ async fn is_at_rest(ctx: &Context, campaign: &Campaign, journals: &Journals) -> 
 
 async fn ask(ctx: &Context, campaign: &Campaign, journals: &Journals) -> Result<Kafka, Error> {
     let uid = campaign.uid();
-    let journal = match ctx.memory(uid, |memory| memory.journal.clone()) {
-        Some(journal) => journal,
-        None => {
-            let found = journals.find().await?;
-            if !found.is_whole() {
-                return absent(journals, found == journal::kafka::Found::default()).await;
-            }
-            journals.open().await?
+    let journal = if let Some(journal) = ctx.memory(uid, |memory| memory.journal.clone()) {
+        journal
+    } else {
+        let found = journals.find().await?;
+        if !found.is_whole() {
+            return absent(journals, found.is_nothing()).await;
         }
+        journals.open().await?
     };
     let survey = journal.survey().await?;
     ctx.memory(uid, |memory| {
@@ -201,8 +199,7 @@ async fn changed(ctx: &Context, campaign: &Campaign, references: &References, pi
 fn hash_of(config_map: &ConfigMap, key: &str) -> String {
     let text = config_map.data.as_ref().and_then(|data| data.get(key)).map(String::as_bytes);
     let binary = config_map.binary_data.as_ref().and_then(|data| data.get(key)).map(|bytes| bytes.0.as_slice());
-    let hash = Sha256::digest(text.or(binary).unwrap_or_default());
-    hash.iter().map(|byte| format!("{byte:02x}")).collect()
+    bundle::sha256(text.or(binary).unwrap_or_default())
 }
 
 /// What the cluster says about a Job without pods and about pods that don't start: why, only Events tell.

@@ -1,7 +1,8 @@
 //! Opens a campaign's journal on Kafka to publish in it, unless the same campaign was begun there with other content.
 //!
 //! Who a campaign is follows from its list and its message. So a changed list would be another campaign, with topics of its own, and everybody would be
-//! mailed again: that is refused here, unless a label says that it is meant; and a label stands for one list and one message.
+//! mailed again: that is refused here, unless a label says that it is meant; and a label stands for one list and one message. On a cluster the campaign is
+//! its resource, whatever is in it, and the operator asks.
 
 use campaign::CampaignUid;
 use journal::kafka::{Hub, Kafka, Options};
@@ -37,6 +38,10 @@ async fn refuse_a_changed_campaign(
     label: Option<&str>,
 ) -> Result<(), Failure> {
     let name = format!("{}/{}", options.which.namespace, options.which.name);
+    if !was_begun_under(pin, &name, label) {
+        // A cluster says who the campaign is, and its operator has asked whether everybody is to be mailed again.
+        return Ok(());
+    }
     let siblings = hub.siblings(&options.which).await?.into_iter().filter_map(|sibling| sibling.pin);
     let alike = siblings.filter(|pinned| label.is_none() || was_begun_under(pinned, &name, label));
     let Some(nearest) = nearest(alike, pin) else { return Ok(()) };

@@ -189,6 +189,10 @@ pub fn preflight(
     tally.published -= rows.len() as u64;
     let mut mistakes = if list.has_header() { missing } else { input.letters.missing_columns(list.columns()) };
     mistakes.extend(input.bodies.iter().flat_map(|body| body.missing_columns(list.columns())));
+    for mistake in &mut mistakes {
+        // Who made the template sees which list is meant.
+        mistake.message = format!("{} ({})", mistake.message, places.list());
+    }
     Ok(Preflight {
         tally,
         invalid: listed.into_values().collect(),

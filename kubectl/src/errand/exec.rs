@@ -89,7 +89,8 @@ fn exit_code(status: &Status) -> Result<Ended, Failure> {
         return Ok(Ended::Exit(0));
     }
     let causes = status.details.as_ref().and_then(|details| details.causes.as_ref()).into_iter().flatten();
-    let code = causes.filter(|cause| cause.reason.as_deref() == Some("ExitCode")).find_map(|cause| cause.message.as_ref());
+    let code =
+        causes.filter(|cause| cause.reason.as_deref() == Some("ExitCode")).find_map(|cause| cause.message.as_ref());
     match code.and_then(|code| code.parse().ok()) {
         Some(KILLED) => Err(Failure::try_again(
             "the command was killed in its pod: it needed more memory than the pod may have (workers.resources.limits), its time was over, or \
@@ -129,7 +130,8 @@ mod tests {
     fn a_command_that_was_killed_or_never_ran_says_so() {
         let killed = with_code("137").expect_err("killed");
         assert!(killed.message().contains("memory") && killed.code() == 1, "{killed}");
-        let missing = ended(json!({"status": "Failure", "reason": "InternalError", "message": "executable file not found"}));
+        let missing =
+            ended(json!({"status": "Failure", "reason": "InternalError", "message": "executable file not found"}));
         assert!(missing.expect_err("not run").message().ends_with("executable file not found"));
     }
 }

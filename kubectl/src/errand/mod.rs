@@ -15,6 +15,7 @@ use crate::args::PodArgs;
 use crate::cluster::{Campaign, Cluster};
 use crate::failure::Failure;
 use crate::output::tell;
+use campaign::HumanDuration;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{self as core, PodTemplateSpec};
@@ -85,7 +86,10 @@ impl<'a> Errand<'a> {
         let as_usual = DeleteParams::default();
         let gone = tokio::select! {
             gone = pods.delete(&pod.name, &as_usual) => gone.map(drop),
-            () = signals.next() => Ok(self.left_behind(&pod.name, "you didn't wait")),
+            () = signals.next() => {
+                self.left_behind(&pod.name, "you didn't wait");
+                Ok(())
+            }
         };
         match gone {
             Err(kube::Error::Api(status)) if status.is_not_found() => {}
@@ -125,7 +129,10 @@ fn is_of(metadata: &k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta, 
 
 fn nothing_made(cluster: &Cluster, campaign: &Campaign, name: &str) -> Failure {
     let phase = campaign.status.as_ref().and_then(|status| status.phase);
-    let phase = phase.map_or_else(|| "and the operator has not looked at it yet".to_owned(), |phase| format!("its phase is {phase}"));
+    let phase = phase.map_or_else(
+        || "and the operator has not looked at it yet".to_owned(),
+        |phase| format!("its phase is {phase}"),
+    );
     Failure::try_again(format!(
         "nothing of {} is published yet ({phase}): there is neither a Deployment {name}-worker nor a Job {name}-producer, which this command's \
          pod is made after. What it waits for: kubectl mailcampaign status {}",
@@ -171,8 +178,8 @@ impl Pod<'_> {
                 Start::Never(why) => return Err(Failure::bad_input(format!("the command's pod doesn't start: {why}"))),
                 Start::NotYet(why) if Instant::now() >= deadline => {
                     return Err(Failure::try_again(format!(
-                        "the command's pod has not started within {} s: {why}. Wait longer with --timeout",
-                        patience.as_secs()
+                        "the command's pod has not started within {}: {why}. Wait longer with --timeout",
+                        HumanDuration(patience)
                     )));
                 }
                 Start::NotYet(_) => tokio::time::sleep(BETWEEN).await,

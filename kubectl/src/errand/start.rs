@@ -50,9 +50,10 @@ fn waiting(state: &ContainerState) -> Start {
             "its image can't be pulled: {said}. It is the image of the campaign's own pods, unless --image names another"
         )),
         _ if HOPELESS.contains(&reason) => Start::Never(said),
-        "ContainerCreating" => {
-            Start::NotYet("its container is being made; if that doesn't end, a ConfigMap, Secret or claim that it mounts isn't there".to_owned())
-        }
+        "ContainerCreating" => Start::NotYet(
+            "its container is being made; if that doesn't end, a ConfigMap, Secret or claim that it mounts isn't there"
+                .to_owned(),
+        ),
         _ => Start::NotYet(said),
     }
 }
@@ -69,8 +70,8 @@ fn ended(state: &ContainerState) -> Start {
 
 fn unscheduled(pod: &Pod) -> Start {
     let conditions = pod.status.iter().filter_map(|status| status.conditions.as_ref()).flatten();
-    let refused = conditions.filter(|condition| condition.type_ == "PodScheduled" && condition.status == "False");
-    let why = refused.last().and_then(|condition| condition.message.clone());
+    let mut refused = conditions.filter(|condition| condition.type_ == "PodScheduled" && condition.status == "False");
+    let why = refused.next_back().and_then(|condition| condition.message.clone());
     Start::NotYet(why.map_or("no node has begun with it".to_owned(), |why| format!("no node takes it: {why}")))
 }
 
@@ -102,7 +103,8 @@ mod tests {
 
     #[test]
     fn an_image_that_cannot_be_pulled_is_not_waited_for() {
-        let waiting = |reason: &str| start(container(json!({"waiting": {"reason": reason, "message": "no such host"}})));
+        let waiting =
+            |reason: &str| start(container(json!({"waiting": {"reason": reason, "message": "no such host"}})));
         for reason in ["ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"] {
             let Start::Never(why) = waiting(reason) else { panic!("{reason} is waited for") };
             assert!(why.contains("image can't be pulled") && why.contains("no such host"), "{why}");

@@ -30,7 +30,11 @@ fn a_pause_is_done_when_the_operator_has_seen_it_and_written_it_down() {
         (false, "Completed", "Completed", 2, Next::Done("finished; there is nothing to pause")),
         (false, "Deleting", "Deleting", 2, Next::Never("it is being deleted, which stops it as well")),
     ] {
-        assert_eq!(pausing(&campaign(suspend, phase, reason, observed), false), next, "{suspend} {phase} {reason} {observed}");
+        assert_eq!(
+            pausing(&campaign(suspend, phase, reason, observed), false),
+            next,
+            "{suspend} {phase} {reason} {observed}"
+        );
     }
 }
 
@@ -45,9 +49,19 @@ fn resuming_ends_a_suspension_and_the_pause_that_the_status_names() {
         (false, "Paused", "Suspended", 1, Next::Wait),
         (false, "Sending", "KafkaUnavailable", 2, Next::Wait),
         (false, "Sending", "Sending", 2, Next::Done("goes on")),
-        (false, "Sending", "Waiting", 2, Next::Done("goes on when its time has come; see `kubectl mailcampaign status`")),
+        (
+            false,
+            "Sending",
+            "Waiting",
+            2,
+            Next::Done("goes on when its time has come; see `kubectl mailcampaign status`"),
+        ),
     ] {
-        assert_eq!(resuming(&campaign(suspend, phase, reason, observed), false), next, "{suspend} {phase} {reason} {observed}");
+        assert_eq!(
+            resuming(&campaign(suspend, phase, reason, observed), false),
+            next,
+            "{suspend} {phase} {reason} {observed}"
+        );
     }
 }
 

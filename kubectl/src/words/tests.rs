@@ -114,7 +114,9 @@ fn what_it_waits_for_and_what_is_wrong_are_told_once() {
     let text = seen(json!({"phase": "Pending", "observedGeneration": 2, "conditions": conditions})).text("a/b");
     assert_eq!(
         text,
-        format!("a/b: the list is not wholly published (Pending)\n0 rows: 0 mails\n0 delivered\nwaits, ReferenceNotFound: {missing}\n")
+        format!(
+            "a/b: the list is not wholly published (Pending)\n0 rows: 0 mails\n0 delivered\nwaits, ReferenceNotFound: {missing}\n"
+        )
     );
     let conditions = json!([
         condition("Progressing", "True", "Sending", "mails are being sent"),

@@ -10,7 +10,7 @@ fn campaign(change: impl FnOnce(&mut Value)) -> Campaign {
             "message": {
                 "from": "people@example.com", "subject": "Your offer",
                 "text": {"inline": "Dear {{ Name }}"},
-                "attachments": [{"filename": "a.pdf", "each": {"persistentVolumeClaim": {"claimName": "letters", "path": "2027"}}}],
+                "attachments": [{"filename": "a.pdf", "each": {"path": "{{ Email }}.pdf", "persistentVolumeClaim": {"claimName": "letters", "path": "2027"}}}],
             },
             "delivery": {"backends": [{"name": "relay", "smtp": {
                 "host": "relay.example.com", "port": 587, "tls": "StartTls", "auth": {"secret": {"name": "relay"}},

@@ -75,22 +75,6 @@ impl Said<'_> {
         }
     }
 
-    /// What was said before, where nothing new is known.
-    fn as_before(&self, which: ConditionType, before: &MailCampaignStatus) -> Option<Verdict> {
-        let known = before.condition(which)?;
-        let holds = match known.status.as_str() {
-            "True" => true,
-            _ => return None,
-        };
-        // The reasons are this program's own; one that an earlier version gave is told by its message.
-        let reason = match which {
-            ConditionType::Validated => "ContentPinned",
-            ConditionType::TopicsReady => "TopicsExist",
-            _ => "ListPublished",
-        };
-        Some(Verdict { holds: Some(holds), reason, message: known.message.clone() })
-    }
-
     fn validated(&self, before: &MailCampaignStatus) -> Verdict {
         if let Some(survey) = self.facts.observed.kafka.survey().filter(|survey| survey.pin.is_some()) {
             return yes("ContentPinned", words::preflight(survey.preflight.as_ref()));
@@ -98,7 +82,7 @@ impl Said<'_> {
         if !self.facts.mistakes.is_empty() {
             return no("InvalidSpec", words::mistakes(self.facts.mistakes));
         }
-        if let Some(known) = self.as_before(ConditionType::Validated, before) {
+        if let Some(known) = as_before(ConditionType::Validated, before) {
             return known;
         }
         if !self.facts.observed.references.missing.is_empty() {
@@ -123,8 +107,7 @@ impl Said<'_> {
                 Some(why) => no("TopicsNotMade", why),
                 None => unknown("TopicsNotMadeYet", "the topics have not been made yet"),
             },
-            Kafka::NotAsked => self
-                .as_before(ConditionType::TopicsReady, before)
+            Kafka::NotAsked => as_before(ConditionType::TopicsReady, before)
                 .unwrap_or_else(|| unknown("NotAskedYet", "Kafka has not been asked yet")),
         }
     }
@@ -133,8 +116,7 @@ impl Said<'_> {
         match self.facts.observed.kafka.survey() {
             Some(survey) if survey.published => yes("ListPublished", words::published(&survey.tally)),
             Some(survey) => no("Publishing", format!("{} rows of the list are published", survey.tally.total())),
-            None => self
-                .as_before(ConditionType::Published, before)
+            None => as_before(ConditionType::Published, before)
                 .unwrap_or_else(|| no("NotPublished", "nothing of the list is published yet")),
         }
     }
@@ -268,6 +250,18 @@ impl Said<'_> {
                 .to_owned(),
         }
     }
+}
+
+/// What was said before, where nothing new is known: if it held, it still does.
+fn as_before(which: ConditionType, before: &MailCampaignStatus) -> Option<Verdict> {
+    let known = before.condition(which).filter(|known| known.status == "True")?;
+    // The reasons are this program's own; one that an earlier version gave is told by its message.
+    let reason = match which {
+        ConditionType::Validated => "ContentPinned",
+        ConditionType::TopicsReady => "TopicsExist",
+        _ => "ListPublished",
+    };
+    Some(yes(reason, &known.message))
 }
 
 fn at(time: Timestamp) -> String {

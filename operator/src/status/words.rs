@@ -51,14 +51,10 @@ pub(super) fn published(published: &Tally) -> String {
 }
 
 fn tally(tally: &Tally) -> String {
-    let mut told = format!("{} mails of {} rows", tally.published, tally.total());
-    for (count, what) in [(tally.invalid, "invalid"), (tally.duplicate, "duplicate"), (tally.suppressed, "suppressed")]
-    {
-        if count > 0 {
-            told += &format!(", {count} {what}");
-        }
-    }
-    told
+    let skipped = [(tally.invalid, "invalid"), (tally.duplicate, "duplicate"), (tally.suppressed, "suppressed")];
+    let mut told = vec![format!("{} mails of {} rows", tally.published, tally.total())];
+    told.extend(skipped.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")));
+    told.join(", ")
 }
 
 /// What became of the mails, without what there is none of.

@@ -17,7 +17,7 @@ async fn e2e_a_quota_that_refuses_pods_is_named_and_when_it_is_raised_the_campai
     let campaign = world.campaign("notices", json!({})).await;
     campaign.says("Degraded", "True", "PodsRefused", &["exceeded quota: few", "spec.producer"]).await;
     // Room for the producer, none for a worker beside what it leaves behind.
-    world.put::<ResourceQuota>("few", json!({"spec": {"hard": {"pods": null, "count/pods": "1"}}})).await;
+    world.put::<ResourceQuota>("few", json!({"spec": {"hard": {"count/pods": "1"}}})).await;
     campaign.says("WorkersAvailable", "False", "PodsRefused", &["exceeded quota: few", "spec.workers"]).await;
     world.put::<ResourceQuota>("few", json!({"spec": {"hard": {"count/pods": "10"}}})).await;
     campaign.delivers_all(200).await;

@@ -116,6 +116,28 @@ fn processes_of(pod: &Pod) -> Vec<String> {
     names.filter(|name| name.bytes().all(|byte| byte.is_ascii_digit())).filter(is_of_pod).collect()
 }
 
+async fn processes_of_pod(world: &World, name: &str) -> Vec<String> {
+    let processes = processes_of(&operators(world).get(name).await.expect("the pod"));
+    assert!(!processes.is_empty(), "{name}: its process is not on this machine");
+    processes
+}
+
+/// Processes that stand still as long as this is there.
+struct Frozen(Vec<String>);
+
+impl Frozen {
+    fn new(processes: Vec<String>) -> Self {
+        signal("-STOP", &processes);
+        Self(processes)
+    }
+}
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        signal("-CONT", &self.0);
+    }
+}
+
 fn signal(name: &str, processes: &[String]) {
     let status = Command::new("kill").arg(name).args(processes).status().expect("kill");
     assert!(status.success(), "kill {name} {processes:?}");
@@ -130,6 +152,8 @@ async fn e2e_a_leader_that_dies_or_freezes_is_followed_within_15_seconds_and_not
 
     let (pod, identity, transitions) = leader(&world).await;
     let begun = Instant::now();
+    // Deleted by force alone it would hear of it in time to give the Lease back.
+    signal("-KILL", &processes_of_pod(&world, &pod).await);
     kill(&operators(&world), &pod).await;
     let first = world.campaign("first", json!({"producer": {"shards": 2}})).await;
     let followed = followed_by(&world, &identity, begun).await;
@@ -142,14 +166,11 @@ async fn e2e_a_leader_that_dies_or_freezes_is_followed_within_15_seconds_and_not
     all_operators_are_ready(&world).await;
 
     let (pod, identity, transitions) = leader(&world).await;
-    let pods = operator_pods(&world).await;
-    let frozen = processes_of(pods.iter().find(|found| found.name_any() == pod).expect("the leader's pod"));
-    assert!(!frozen.is_empty(), "the leader's process is not on this machine");
     let second =
         world.campaign("second", json!({"producer": {"shards": 2}, "delivery": {"rate": {"perSecond": 100}}})).await;
     second.reaches(Phase::Sending).await;
     let begun = Instant::now();
-    signal("-STOP", &frozen);
+    let frozen = Frozen::new(processes_of_pod(&world, &pod).await);
     let third = world.campaign("third", json!({})).await;
     let followed = followed_by(&world, &identity, begun).await;
     assert_eq!(followed, transitions + 1, "it changed hands once");
@@ -157,7 +178,7 @@ async fn e2e_a_leader_that_dies_or_freezes_is_followed_within_15_seconds_and_not
         .status_within(Duration::from_secs(15), "the new leader says something", |status| status.phase.is_some())
         .await;
     println!("frozen: the other leads and has spoken after {:.1} s", begun.elapsed().as_secs_f64());
-    signal("-CONT", &frozen);
+    drop(frozen);
     second.delivers_all(1_000).await;
     third.delivers_all(1_000).await;
     let (_, _, at_the_end) = leader(&world).await;

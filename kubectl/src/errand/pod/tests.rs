@@ -84,9 +84,13 @@ fn it_is_made_as_the_workers_are_and_waits() {
 fn it_ends_by_itself_and_goes_with_the_campaign() {
     let pod = made(None);
     assert_eq!((&pod["spec"]["activeDeadlineSeconds"], &pod["spec"]["restartPolicy"]), (&json!(3600), &json!("Never")));
-    let owner = json!([{"apiVersion": "mailcampaign.io/v1alpha1", "kind": "MailCampaign", "name": "offers", "uid": "0-1"}]);
+    let owner =
+        json!([{"apiVersion": "mailcampaign.io/v1alpha1", "kind": "MailCampaign", "name": "offers", "uid": "0-1"}]);
     assert_eq!(pod["metadata"]["ownerReferences"], owner);
-    assert_eq!((&pod["metadata"]["generateName"], &pod["metadata"]["namespace"]), (&json!("offers-command-"), &json!("hr")));
+    assert_eq!(
+        (&pod["metadata"]["generateName"], &pod["metadata"]["namespace"]),
+        (&json!("offers-command-"), &json!("hr"))
+    );
 }
 
 #[test]
@@ -94,7 +98,10 @@ fn nobody_takes_it_for_one_of_the_campaigns_own_pods() {
     let pod = made(None);
     let labels = json!({"app.kubernetes.io/component": "command", "example.com/team": "people"});
     assert_eq!(pod["metadata"]["labels"], labels);
-    assert_eq!(pod["metadata"]["annotations"], json!({"example.com/note": "kept", "kubectl.kubernetes.io/default-container": "command"}));
+    assert_eq!(
+        pod["metadata"]["annotations"],
+        json!({"example.com/note": "kept", "kubectl.kubernetes.io/default-container": "command"})
+    );
 }
 
 #[test]
