@@ -102,7 +102,11 @@ impl Doing<'_> {
             (Step::Hold, _) => self.finalizers(true).await,
             (Step::Release, _) => self.finalizers(false).await,
             (Step::WriteFile, Some(input)) => self.declare(&build::file(input), children.file.as_deref()).await,
-            (Step::EnsureTopics, _) => Ok(self.journals()?.ensure().await?),
+            (Step::EnsureTopics, _) => {
+                let created = self.journals()?.ensure().await?;
+                self.ctx.memory(self.campaign.uid(), |memory| memory.is_fresh |= created);
+                Ok(())
+            }
             (Step::Publish, Some(input)) => self.publish(&build::producer(input)).await,
             (Step::Send, Some(input)) => self.declare(&build::workers(input), children.workers.as_deref()).await,
             (Step::Autoscale, Some(input)) => {
@@ -230,7 +234,8 @@ impl Doing<'_> {
         let name = self.campaign.name();
         let (producer, worker) = (Component::Producer.of(name), Component::Worker.of(name));
         let job = self.api::<Job>().get_opt(&producer).await.map_err(|error| asking("the Job", error))?;
-        let workers = self.api::<Deployment>().get_opt(&worker).await.map_err(|error| asking("the Deployment", error))?;
+        let workers =
+            self.api::<Deployment>().get_opt(&worker).await.map_err(|error| asking("the Deployment", error))?;
         let of_it = ListParams::default().labels(&format!("{MANAGED_BY}={MANAGER},{INSTANCE}={name}"));
         let pods = self.api::<Pod>().list(&of_it).await.map_err(|error| asking("the pods", error))?;
         let sends = |deployment: &Deployment| deployment.spec.replicas != Some(0);

@@ -139,6 +139,8 @@ fn again(look: &Look<'_>, decision: &Decision, applied: &Result<(), apply::Error
     let schedule = look.valid.map(Schedule::of).unwrap_or_default();
     let change = schedule.waiting(look.now).map_or_else(|| schedule.open_until(look.now), |waiting| waiting.until);
     match decision.waits_for {
+        // What comes to its pods, a watch tells.
+        WaitsFor::Producer if look.observed.children.pods.is_empty() => SELDOM,
         WaitsFor::Pods | WaitsFor::Producer => SOON,
         WaitsFor::Workers | WaitsFor::Kafka | WaitsFor::Leftovers => until(change).min(OFTEN),
         WaitsFor::Nothing => until(look.expires_at()),

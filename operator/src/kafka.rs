@@ -76,12 +76,7 @@ impl Connections {
         Ok(Journals { hub, options: Options { settings, which, partitions, replication, timing: Timing::default() } })
     }
 
-    async fn other(
-        &self,
-        campaign: &Campaign,
-        secret: &str,
-        version: Option<&str>,
-    ) -> Result<(Settings, Hub), String> {
+    async fn other(&self, campaign: &Campaign, secret: &str, version: Option<&str>) -> Result<(Settings, Hub), String> {
         let field = format!("spec.kafka.connection.secret: Secret {secret}");
         let (namespace, is_deleted) = (campaign.namespace(), campaign.metadata.deletion_timestamp.is_some());
         let key = (namespace.to_owned(), secret.to_owned());
@@ -144,9 +139,9 @@ impl Journals {
         Ok(sent.map(|sibling| sibling.pin.map_or(sibling.uid8, |pin| pin.uid.to_string())).collect())
     }
 
-    /// Makes the topics, or lets them grow.
-    pub async fn ensure(&self) -> Result<(), Error> {
-        self.hub.ensure(&self.options).await.map(drop)
+    /// Makes the topics, or lets them grow. Returns whether any was made.
+    pub async fn ensure(&self) -> Result<bool, Error> {
+        Ok(self.hub.ensure(&self.options).await?.created)
     }
 
     /// Opens what is there.

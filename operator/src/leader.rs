@@ -350,7 +350,11 @@ mod tests {
         assert_eq!(taken.metadata.annotations, lease.metadata.annotations);
         let given_back = held(renewed, "", noon + Duration::from_secs(4));
         let taken = held(given_back, "b", noon + Duration::from_secs(5));
-        assert_eq!(taken.spec.and_then(|spec| spec.lease_transitions), Some(1), "given back and taken, it has changed hands once");
+        assert_eq!(
+            taken.spec.and_then(|spec| spec.lease_transitions),
+            Some(1),
+            "given back and taken, it has changed hands once"
+        );
     }
 
     #[test]

@@ -7,10 +7,11 @@ use crate::resource::{Campaign, Kind, Named};
 use crate::scaling::{Work, sendable_backlog};
 use crate::seen::{Look, has_ended};
 use campaign::status::{ConditionType, Failure};
-use campaign::{ContentKey, Schedule, ValidCampaign, references};
+use campaign::{ContentKey, Counts, Schedule, ValidCampaign, references};
 use jiff::{SignedDuration, Timestamp};
 use journal::kafka::Survey;
-use journal::{Error, Pin};
+use journal::{Error, Pin, Tally};
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, Event, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Api;
@@ -51,6 +52,7 @@ pub async fn observe(ctx: &Context, campaign: &Campaign, valid: Option<&ValidCam
         (_, None) => Kafka::NotAsked,
         _ if is_deleted => Kafka::NotAsked,
         (Err(why), Some(_)) => Kafka::Silent { why: why.clone(), last: remembered(ctx, campaign) },
+        (Ok(_), Some(valid)) if is_untouched(ctx, campaign, &children) => Kafka::There(Box::new(untouched(valid))),
         (Ok(journals), Some(_)) => look(ctx, campaign, journals).await,
     };
     if let Kafka::There(survey) = &kafka
@@ -85,6 +87,33 @@ fn references_of(ctx: &Context, campaign: &Campaign) -> References {
 
 fn key(named: &Named) -> String {
     format!("{}/{}", named.kind.name(), named.name)
+}
+
+/// Whether this operator has made the topics and no pod has run yet that could have written into them: then there is nothing to look at.
+fn is_untouched(ctx: &Context, campaign: &Campaign, children: &Children) -> bool {
+    let has_begun = |pod: &Arc<Pod>| pod.status.as_ref().and_then(|status| status.phase.as_deref()) != Some("Pending");
+    let is_at_work = |job: &Arc<Job>| job.status.as_ref().is_some_and(|status| status.conditions.is_some());
+    children.producer.as_ref().is_none_or(|job| !is_at_work(job))
+        && !children.pods.iter().any(has_begun)
+        && ctx.memory(campaign.uid(), |memory| memory.is_fresh)
+}
+
+/// What stands in topics that were just made.
+fn untouched(valid: &ValidCampaign) -> Survey {
+    Survey {
+        pin: None,
+        preflight: None,
+        tally: Tally::default(),
+        published: false,
+        paused: None,
+        suspended: None,
+        counts: Counts::default(),
+        in_flight: 0,
+        left_behind: 0,
+        waiting: 0,
+        next_due: None,
+        partitions: valid.spec.kafka.partitions,
+    }
 }
 
 /// Looks at the journal, unless the campaign is at rest and nothing was written there.
@@ -149,6 +178,7 @@ async fn ask(ctx: &Context, campaign: &Campaign, journals: &Journals) -> Result<
     };
     let survey = journal.survey().await?;
     ctx.memory(uid, |memory| {
+        memory.is_fresh = false;
         memory.survey = Some((Instant::now(), survey.clone()));
         // What ended is not looked at again soon.
         memory.journal = (!has_ended(&survey)).then_some(journal);

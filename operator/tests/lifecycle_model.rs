@@ -2,9 +2,7 @@
 //! delete and suspend, and pods that do their work or fail. Pure: no cluster, no clock.
 
 use campaign::spec::DeletionPolicy;
-use operator::lifecycle::{
-    Account, Asked, Deletion, Journal, Producer, Seen, Step, WaitsFor, Workers, next,
-};
+use operator::lifecycle::{Account, Asked, Deletion, Journal, Producer, Seen, Step, WaitsFor, Workers, next};
 use stateright::{Checker, Model, Property};
 
 /// What may still go wrong or be asked for, each once.
@@ -59,6 +57,7 @@ struct Topics {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct World {
     /// None: the resource is gone.
     resource: Option<Asked>,
@@ -146,7 +145,6 @@ impl World {
         self.planned = (is_published, seen.producer != Producer::Absent);
         self.plan = next(&seen).steps;
         match mind {
-            Mind::Sound | Mind::Clinging | Mind::Hasty => {}
             Mind::TrustsJobs if seen.producer == Producer::Absent && seen.asked.deletion.is_none() => {
                 self.plan.push(Step::Publish);
             }
@@ -161,10 +159,8 @@ impl World {
     }
 
     fn take(&mut self, step: Step, mind: Mind) {
-        let needs_kafka = matches!(
-            step,
-            Step::EnsureTopics | Step::Suspend | Step::Unsuspend | Step::Resume | Step::DeleteTopics
-        );
+        let needs_kafka =
+            matches!(step, Step::EnsureTopics | Step::Suspend | Step::Unsuspend | Step::Resume | Step::DeleteTopics);
         if needs_kafka && !self.kafka_is_up {
             self.plan.clear();
             return;
@@ -252,7 +248,9 @@ impl World {
         match next(&seen).waits_for {
             WaitsFor::Kafka => !kafka,
             WaitsFor::Topics => !self.topics.exist,
-            WaitsFor::Producer => matches!(self.objects.job, Producer::Running { .. } | Producer::Done) || account.published,
+            WaitsFor::Producer => {
+                matches!(self.objects.job, Producer::Running { .. } | Producer::Done) || account.published
+            }
             WaitsFor::Content => self.bad_input,
             WaitsFor::Resume => account.paused,
             WaitsFor::Unsuspension => seen.asked.suspend,
@@ -260,7 +258,11 @@ impl World {
             WaitsFor::Pods => self.objects.pods,
             WaitsFor::Nothing if seen.asked.deletion.is_some() => !self.held || !kafka,
             WaitsFor::Nothing => account.ended && self.objects.asked == 0,
-            WaitsFor::ValidSpec | WaitsFor::References | WaitsFor::Leftovers | WaitsFor::SendAgain | WaitsFor::Start => false,
+            WaitsFor::ValidSpec
+            | WaitsFor::References
+            | WaitsFor::Leftovers
+            | WaitsFor::SendAgain
+            | WaitsFor::Start => false,
         }
     }
 
@@ -354,7 +356,15 @@ impl Model for Life {
             (Action::ProducerEnds, runs && account.published),
             (Action::WorkersStart, objects.asked > 0 && !objects.pods),
             (Action::WorkersStop, objects.asked == 0 && objects.pods),
-            (Action::WorkersFinish, objects.pods && world.kafka_is_up && account.published && !account.ended && !account.paused && !account.suspended),
+            (
+                Action::WorkersFinish,
+                objects.pods
+                    && world.kafka_is_up
+                    && account.published
+                    && !account.ended
+                    && !account.paused
+                    && !account.suspended,
+            ),
         ];
         actions.extend(may.into_iter().filter(|(_, possible)| *possible).map(|(action, _)| action));
         let events = world.left.iter().copied().filter(|event| world.can_happen(*event));
@@ -396,9 +406,12 @@ impl Model for Life {
     fn properties(&self) -> Vec<Property<Self>> {
         vec![
             Property::always("nothing happens that must never happen", |_, world: &World| world.broken.is_none()),
-            Property::always("the operator comes to rest, and what it waits for is really missing", |life: &Self, world: &World| {
-                world.settled(life.mind).is_some_and(|world| world.waits_for_what_is_missing())
-            }),
+            Property::always(
+                "the operator comes to rest, and what it waits for is really missing",
+                |life: &Self, world: &World| {
+                    world.settled(life.mind).is_some_and(|world| world.waits_for_what_is_missing())
+                },
+            ),
             Property::sometimes("a campaign ends", |_, world: &World| {
                 world.topics.account.ended && world.objects.asked == 0 && world.plan.is_empty()
             }),

@@ -34,7 +34,15 @@ fn survey() -> Survey {
         published: true,
         paused: None,
         suspended: None,
-        counts: Counts { total: 203, invalid: 3, published: 200, pending: 50, delivered: 149, unknown: 1, ..Counts::default() },
+        counts: Counts {
+            total: 203,
+            invalid: 3,
+            published: 200,
+            pending: 50,
+            delivered: 149,
+            unknown: 1,
+            ..Counts::default()
+        },
         in_flight: 10,
         left_behind: 0,
         waiting: 0,
@@ -103,7 +111,10 @@ fn while_mails_are_sent_the_account_and_the_pace_are_told() {
     let status = said(&campaign(json!({})), &there(survey()), &sending(), |_| {});
     let recipients = status.recipients.expect("counts");
     assert_eq!((recipients.total, recipients.delivered, recipients.in_flight, recipients.pending), (203, 149, 10, 50));
-    assert_eq!((status.phase, status.progress_percent, status.observed_generation), (Some(Phase::Sending), Some(75), Some(3)));
+    assert_eq!(
+        (status.phase, status.progress_percent, status.observed_generation),
+        (Some(Phase::Sending), Some(75), Some(3))
+    );
     assert_eq!(status.mails_per_second, Some(50.0));
     assert!(status.estimated_completion_time.is_some() && status.completion_time.is_none());
     assert_eq!(status.start_time.as_ref().expect("it began").0.to_string(), "2027-03-01T08:00:00Z");
@@ -118,7 +129,8 @@ fn what_was_said_keeps_its_time_as_long_as_it_holds() {
     let later = "2027-03-01T09:00:00Z".parse().expect("a time");
     let done = Survey { counts: Counts { pending: 0, delivered: 199, ..survey().counts }, ..survey() };
     let second = said(&before, &there(done), &sending(), |facts| facts.now = later);
-    let time = |status: &MailCampaignStatus, which| status.condition(which).expect("there").last_transition_time.0.to_string();
+    let time =
+        |status: &MailCampaignStatus, which| status.condition(which).expect("there").last_transition_time.0.to_string();
     assert_eq!(time(&second, ConditionType::Published), "2027-03-01T08:00:00Z");
     assert_eq!(second.start_time, first.start_time);
 }
@@ -135,7 +147,12 @@ fn what_does_not_change_is_said_in_the_same_words() {
 
 #[test]
 fn progress_is_rounded_down_so_that_all_means_all() {
-    let counts = |delivered| RecipientCounts { published: 1000, delivered, pending: 1000 - delivered, ..RecipientCounts::default() };
+    let counts = |delivered| RecipientCounts {
+        published: 1000,
+        delivered,
+        pending: 1000 - delivered,
+        ..RecipientCounts::default()
+    };
     assert_eq!([0, 9, 10, 999, 1000].map(|delivered| percent(&counts(delivered))), [0, 0, 1, 99, 100].map(Some));
     assert_eq!(percent(&RecipientCounts::default()), None);
 }
@@ -144,7 +161,10 @@ fn progress_is_rounded_down_so_that_all_means_all() {
 fn each_wait_is_told_with_a_reason_and_what_to_do() {
     let missing = vec![Named { kind: Kind::ConfigMap, name: "list".to_owned() }];
     let paused = Survey {
-        paused: Some(Paused { reason: "relay: 554 blocked".to_owned(), at: "2027-03-01T07:00:00Z".parse().expect("a time") }),
+        paused: Some(Paused {
+            reason: "relay: 554 blocked".to_owned(),
+            at: "2027-03-01T07:00:00Z".parse().expect("a time"),
+        }),
         ..survey()
     };
     let none = Observed::default();
@@ -198,7 +218,8 @@ fn each_wait_is_told_with_a_reason_and_what_to_do() {
 
 #[test]
 fn a_mistake_is_told_with_its_place_and_many_are_cut() {
-    let mistakes: Vec<Mistake> = (0..12).map(|number| Mistake::new(format!("spec.field{number}"), "is wrong")).collect();
+    let mistakes: Vec<Mistake> =
+        (0..12).map(|number| Mistake::new(format!("spec.field{number}"), "is wrong")).collect();
     let seen = Seen { asked: Asked { is_invalid: true, ..Asked::default() }, ..seen(Journal::Silent(None)) };
     let status = said(&campaign(json!({})), &Observed::default(), &seen, |facts| facts.mistakes = &mistakes);
     let message = &status.condition(ConditionType::Progressing).expect("there").message;

@@ -1,7 +1,7 @@
 //! Every field of the spec that may change while mails are sent, changed alone and in pairs, and back again: the cluster follows, and then is left alone.
 
 use crate::faults::Plan;
-use crate::world::{World, eventually};
+use crate::world::{World, eventually, print};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -130,7 +130,7 @@ async fn the_cluster_follows_every_change_alone_and_in_pairs_and_back_again() {
         world.patch("offers", back.clone()).await;
         follows(&world, &format!("{name} back")).await;
     }
-    println!("mutations: {mutations}");
+    print(&format!("mutations: {mutations}"));
     // Then nothing is written any more: another campaign comes and goes meanwhile.
     world
         .until("offers", "its workers are ready", |campaign| {

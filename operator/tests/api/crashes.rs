@@ -4,7 +4,7 @@
 use crate::faults::Plan;
 use crate::life::creations;
 use crate::node::ROWS;
-use crate::world::{World, eventually};
+use crate::world::{World, eventually, print};
 use futures::{StreamExt, stream};
 use serde_json::{Value, json};
 use std::sync::atomic::Ordering;
@@ -102,7 +102,7 @@ async fn wherever_the_operator_is_killed_the_campaign_comes_to_the_same_end_and_
     let points = (1..=writes + 2).flat_map(|write| [Crash::Before(write), Crash::After(write)]);
     let lives = stream::iter(points).map(async |crash| (crash, live(Some(crash)).await.0)).buffer_unordered(AT_ONCE);
     let ends: Vec<(Crash, End)> = lives.collect().await;
-    println!("crash points: {} ({writes} writes without a crash)", ends.len());
+    print(&format!("crash points: {} ({writes} writes without a crash)", ends.len()));
     for (crash, end) in ends {
         assert_eq!(end, without, "{crash:?}");
     }

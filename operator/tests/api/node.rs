@@ -13,7 +13,6 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
 use kube::{Client, Resource, ResourceExt};
 use serde_json::json;
-use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -159,7 +158,7 @@ impl Work {
         let journal = Kafka::open(self.options(&env, &owner.name, &owner.uid)?).await.ok()?;
         let list = self.api::<ConfigMap>().get_opt("list").await.ok()??;
         let text = list.data?.get("list.csv")?.clone();
-        let hash: String = Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+        let hash = bundle::sha256(text.as_bytes());
         let shards = job.spec.as_ref()?.completions.and_then(|count| u32::try_from(count).ok())?;
         let pin = Pin {
             uid: CampaignUid(owner.uid.parse().ok()?),

@@ -3,12 +3,13 @@
 use crate::faults::{Answer, Plan, Verb, When};
 use crate::life::creations;
 use crate::node::ROWS;
-use crate::world::World;
+use crate::world::{World, print};
 use futures::{StreamExt, stream};
 use serde_json::json;
 use std::sync::atomic::Ordering;
 
 const CHILDREN: [&str; 4] = ["configmaps", "jobs", "deployments", "pods"];
+const ALL: [&str; 4] = ["mailcampaigns", "configmaps", "jobs", "deployments"];
 
 fn mails(world: &World) -> u32 {
     world.node.does.mails.load(Ordering::Relaxed)
@@ -23,13 +24,13 @@ async fn a_restart_with_an_older_list_makes_nothing_again() {
     let world = World::new("older").await;
     let plan = Plan::default();
     // Kept while there is nothing yet.
-    CHILDREN.into_iter().for_each(|plural| plan.keep_list(plural));
+    plan.keep_lists(&CHILDREN);
     let operator = world.operator(&plan);
     world.apply("offers", |_| {}).await.expect("taken");
     world.until_phase("offers", "Completed").await;
     operator.kill().await;
     let made = creations(&plan);
-    CHILDREN.into_iter().for_each(|plural| plan.serve_kept(plural, 1));
+    plan.serve_all_kept(&CHILDREN);
     world.patch("offers", json!({"spec": {"workers": {"maxReplicas": 1}}})).await;
     let operator = world.operator(&plan);
     let is_told = |campaign: &serde_json::Value| campaign["status"]["observedGeneration"] == 2;
@@ -50,7 +51,7 @@ async fn a_campaign_that_was_made_anew_meanwhile_is_not_taken_for_the_old_one() 
     operator.kill().await;
     // The next one sees the old campaign first, with its objects, and then that there is another.
     let (old, kept) = (world.campaign("offers").await, Plan::default());
-    ["mailcampaigns", "configmaps", "jobs", "deployments"].into_iter().for_each(|plural| kept.keep_list(plural));
+    kept.keep_lists(&ALL);
     let operator = world.operator(&kept);
     world.until("offers", "it is seen", |campaign| campaign["status"]["phase"] == "Completed").await;
     crate::world::eventually("everything is listed", async || kept.has_kept(4)).await;
@@ -61,7 +62,7 @@ async fn a_campaign_that_was_made_anew_meanwhile_is_not_taken_for_the_old_one() 
         old.expect("it was there")["metadata"]["uid"],
         world.campaign("offers").await.expect("there")["metadata"]["uid"]
     );
-    ["mailcampaigns", "configmaps", "jobs", "deployments"].into_iter().for_each(|plural| kept.serve_kept(plural, 1));
+    kept.serve_all_kept(&ALL);
     let operator = world.operator(&kept);
     world.until_reason("offers", "Progressing", "AlreadySent").await;
     assert_eq!(mails(&world), all());
@@ -110,7 +111,7 @@ async fn calls_that_are_refused_or_lost_are_made_again() {
     let verbs = [Verb::Get, Verb::List, Verb::Watch, Verb::Patch, Verb::Delete];
     let all = answers.flat_map(|answer| verbs.map(|verb| (verb, answer)));
     let lives = stream::iter(all).map(|(verb, answer)| live_with(verb, answer)).buffer_unordered(6);
-    println!("kinds of refused calls: {}", lives.count().await);
+    print(&format!("kinds of refused calls: {}", lives.count().await));
 }
 
 #[tokio::test]

@@ -46,6 +46,12 @@ async fn server() -> &'static ApiServer {
     SERVER.get_or_init(start).await
 }
 
+/// What was tried, for who reads the output.
+#[expect(clippy::print_stdout, reason = "how much was tried is what one wants to see of a fault suite")]
+pub(crate) fn print(line: &str) {
+    println!("{line}");
+}
+
 /// Asks until it holds.
 pub(crate) async fn eventually(what: &str, holds: impl AsyncFn() -> bool) {
     let deadline = Instant::now() + PATIENCE;

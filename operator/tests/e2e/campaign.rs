@@ -77,7 +77,11 @@ impl Campaign<'_> {
     }
 
     /// Waits until the status is so.
-    pub(crate) async fn status_until(&self, what: &str, is_so: impl Fn(&MailCampaignStatus) -> bool) -> MailCampaignStatus {
+    pub(crate) async fn status_until(
+        &self,
+        what: &str,
+        is_so: impl Fn(&MailCampaignStatus) -> bool,
+    ) -> MailCampaignStatus {
         self.status_within(PATIENCE, what, is_so).await
     }
 

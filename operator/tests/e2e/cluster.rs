@@ -122,14 +122,15 @@ pub(crate) fn workspace(path: &str) -> PathBuf {
 fn xtask(arguments: &[&str]) -> Command {
     let here = std::env::current_exe().expect("this program's file");
     let built = here.parent().and_then(Path::parent).map(|folder| folder.join("xtask"));
-    let mut command = match built.filter(|program| std::env::var_os(BUILT).is_some() && program.is_file()) {
-        Some(program) => Command::new(program),
-        None => {
+    let program = built.filter(|program| std::env::var_os(BUILT).is_some() && program.is_file());
+    let mut command = program.map_or_else(
+        || {
             let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
             cargo.args(["run", "--quiet", "--package", "xtask", "--"]);
             cargo
-        }
-    };
+        },
+        Command::new,
+    );
     // What cargo told this program about itself would make build scripts run again.
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();

@@ -55,7 +55,7 @@ async fn is_gone_in_time(phase: Phase, campaign: &Campaign<'_>) {
 }
 
 #[tokio::test]
-async fn e2e_a_namespace_that_is_deleted_while_its_campaign_is_sending_is_gone_within_a_minute() {
+async fn e2e_a_namespace_that_is_deleted_while_its_campaign_is_sending_lets_it_go_within_a_minute() {
     let _installed = Use::shared().await;
     let world = World::new("namespace").await;
     world.put_list(2_000).await;
@@ -64,7 +64,10 @@ async fn e2e_a_namespace_that_is_deleted_while_its_campaign_is_sending_is_gone_w
     let begun = Instant::now();
     let namespaces = Api::<Namespace>::all(world.client.clone());
     namespaces.delete(&world.namespace, &DeleteParams::default()).await.expect("it is deleted");
-    until("the namespace is gone", Duration::from_mins(1), async || {
+    until("the campaign is gone", Duration::from_mins(1), async || campaign.is_gone().await.then_some(())).await;
+    println!("the campaign is gone with its namespace after {:.1} s", begun.elapsed().as_secs_f64());
+    // How soon the cluster looks whether anything is left is its own affair.
+    until("the namespace is gone", PATIENCE, async || {
         namespaces.get_opt(&world.namespace).await.expect("the API server answers").is_none().then_some(())
     })
     .await;

@@ -14,7 +14,10 @@ async fn e2e_a_list_that_is_missing_is_named_and_when_it_is_made_the_campaign_go
     campaign.reaches(Phase::Pending).await;
     campaign.says("Validated", "False", "ReferenceNotFound", &["ConfigMap list", "goes on by itself"]).await;
     let events = world.events().await;
-    assert!(events.iter().any(|said| said.starts_with("ReferenceNotFound: ") && said.contains("ConfigMap list")), "{events:?}");
+    assert!(
+        events.iter().any(|said| said.starts_with("ReferenceNotFound: ") && said.contains("ConfigMap list")),
+        "{events:?}"
+    );
     world.put_list(20).await;
     campaign.delivers_all(20).await;
     world.leave().await;

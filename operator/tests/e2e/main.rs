@@ -4,7 +4,12 @@
 //! this machine (`cargo xtask cluster`), which is started, and ended with these tests unless it ran before.
 //!
 //! Every campaign has a namespace of its own, so that most tests run at the same time. What breaks the installation that they share runs alone: [`cluster::Use`].
+#![expect(
+    clippy::print_stdout,
+    reason = "what was measured is told, and what a person would look at when a test fails"
+)]
 
+mod admission;
 mod campaign;
 mod changes;
 mod cluster;
@@ -14,6 +19,5 @@ mod example;
 mod input;
 mod installation;
 mod mailbox;
-mod refusal;
 mod storm;
 mod world;

@@ -125,6 +125,20 @@ impl Plan {
         self.rules().keeping.push(plural);
     }
 
+    /// Keeps the next list of each of these, see [`Plan::keep_list`].
+    pub(crate) fn keep_lists(&self, plurals: &[&'static str]) {
+        for plural in plurals {
+            self.keep_list(plural);
+        }
+    }
+
+    /// Answers the next list of each of these with the kept one.
+    pub(crate) fn serve_all_kept(&self, plurals: &[&'static str]) {
+        for plural in plurals {
+            self.serve_kept(plural, 1);
+        }
+    }
+
     /// Whether so many lists are kept.
     pub(crate) fn has_kept(&self, lists: usize) -> bool {
         self.rules().kept_lists.len() >= lists
