@@ -1,8 +1,6 @@
 //! The layer that makes faults for the other suites does what it says, between a client and a real API server.
 
-mod faults;
-
-use faults::{Answer, Faults, Plan, Verb, When};
+use crate::faults::{self, Answer, Faults, Plan, Verb, When};
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams, WatchEvent, WatchParams};
