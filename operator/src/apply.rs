@@ -20,6 +20,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::fmt::Debug;
+use tokio::time::Instant;
 use tracing::{debug, info};
 
 /// The field manager of the number of workers: another than that of the rest, which never mentions it.
@@ -103,8 +104,9 @@ impl Doing<'_> {
             (Step::Release, _) => self.finalizers(false).await,
             (Step::WriteFile, Some(input)) => self.declare(&build::file(input), children.file.as_deref()).await,
             (Step::EnsureTopics, _) => {
-                let created = self.journals()?.ensure().await?;
-                self.ctx.memory(self.campaign.uid(), |memory| memory.is_fresh |= created);
+                if self.journals()?.ensure().await? {
+                    self.ctx.memory(self.campaign.uid(), |memory| memory.topics_made = Some(Instant::now()));
+                }
                 Ok(())
             }
             (Step::Publish, Some(input)) => self.publish(&build::producer(input)).await,

@@ -45,8 +45,8 @@ pub struct Context {
 pub struct Memory {
     /// Its journal, while it is looked at often.
     pub journal: Option<Kafka>,
-    /// This operator has made its topics, and has not looked into them since.
-    pub is_fresh: bool,
+    /// When this operator has made its topics, if it has not looked into them since.
+    pub topics_made: Option<Instant>,
     /// The latest look at it, and when that was.
     pub survey: Option<(Instant, Survey)>,
     /// How fast it goes.

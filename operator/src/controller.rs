@@ -31,6 +31,8 @@ const SOON: Duration = Duration::from_secs(1);
 const STALE: Duration = Duration::from_millis(200);
 /// Between two looks while mails are sent.
 const OFTEN: Duration = Duration::from_secs(5);
+/// Between two looks while pods are waited for, of which a watch tells.
+const NOW_AND_THEN: Duration = Duration::from_secs(20);
 /// Between two looks while nothing is expected but by a watch.
 const SELDOM: Duration = Duration::from_mins(1);
 
@@ -140,7 +142,7 @@ fn again(look: &Look<'_>, decision: &Decision, applied: &Result<(), apply::Error
     let change = schedule.waiting(look.now).map_or_else(|| schedule.open_until(look.now), |waiting| waiting.until);
     match decision.waits_for {
         // What comes to its pods, a watch tells.
-        WaitsFor::Producer if look.observed.children.pods.is_empty() => SELDOM,
+        WaitsFor::Producer if look.observed.children.pods.is_empty() => NOW_AND_THEN,
         WaitsFor::Pods | WaitsFor::Producer => SOON,
         WaitsFor::Workers | WaitsFor::Kafka | WaitsFor::Leftovers => until(change).min(OFTEN),
         WaitsFor::Nothing => until(look.expires_at()),

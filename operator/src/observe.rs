@@ -22,6 +22,8 @@ use tokio::time::Instant;
 
 /// A look at Kafka is good for this long: many things may happen in a cluster in a moment.
 const FRESH: Duration = Duration::from_millis(500);
+/// Topics that were just made are empty for so long, unless a pod is seen to run: a watch may miss one.
+const UNTOUCHED: Duration = Duration::from_secs(15);
 /// What has not begun after so long is stuck.
 const STUCK: SignedDuration = SignedDuration::from_secs(3);
 /// So many Events of a namespace are looked at.
@@ -95,7 +97,7 @@ fn is_untouched(ctx: &Context, campaign: &Campaign, children: &Children) -> bool
     let is_at_work = |job: &Arc<Job>| job.status.as_ref().is_some_and(|status| status.conditions.is_some());
     children.producer.as_ref().is_none_or(|job| !is_at_work(job))
         && !children.pods.iter().any(has_begun)
-        && ctx.memory(campaign.uid(), |memory| memory.is_fresh)
+        && ctx.memory(campaign.uid(), |memory| memory.topics_made.is_some_and(|at| at.elapsed() < UNTOUCHED))
 }
 
 /// What stands in topics that were just made.
@@ -178,7 +180,7 @@ async fn ask(ctx: &Context, campaign: &Campaign, journals: &Journals) -> Result<
     };
     let survey = journal.survey().await?;
     ctx.memory(uid, |memory| {
-        memory.is_fresh = false;
+        memory.topics_made = None;
         memory.survey = Some((Instant::now(), survey.clone()));
         // What ended is not looked at again soon.
         memory.journal = (!has_ended(&survey)).then_some(journal);
