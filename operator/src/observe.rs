@@ -292,7 +292,7 @@ fn pace(ctx: &Context, campaign: &Campaign, valid: Option<&ValidCampaign>, obser
         now,
     };
     let Some(demand) = look.demand() else { return pace(per_worker) };
-    let done = survey.counts.published - survey.counts.unfinished();
+    let done = survey.counts.published.saturating_sub(survey.counts.unfinished());
     let ready = observed.children.workers.as_ref().and_then(|found| found.status.as_ref()?.ready_replicas).unwrap_or(0);
     let closes = Schedule::of(valid).open_until(now);
     ctx.memory(campaign.uid(), |memory| {

@@ -183,15 +183,15 @@ impl Said<'_> {
     }
 
     fn complete(&self) -> Verdict {
-        match (self.facts.decision.phase, self.facts.observed.kafka.survey()) {
-            (Phase::Completed, Some(survey)) => yes("AllDone", words::account(&survey.counts)),
-            (Phase::Completed, None) => {
-                let before =
-                    self.facts.campaign.status.as_ref().and_then(|status| status.condition(ConditionType::Complete));
-                yes("AllDone", before.map_or("every mail has its end", |known| known.message.as_str()))
-            }
-            (_, Some(survey)) => no("NotDone", words::account(&survey.counts)),
-            (_, None) => no("NotDone", "not every mail has its end yet"),
+        let facts = self.facts;
+        let before = facts.campaign.status.as_ref().and_then(|status| status.condition(ConditionType::Complete));
+        let before = before.filter(|known| known.status == "True");
+        match (facts.decision.phase, facts.observed.kafka.survey(), before) {
+            (Phase::Completed, Some(survey), _) => yes("AllDone", words::account(&survey.counts)),
+            (Phase::Completed | Phase::Deleting, None, Some(known)) => yes("AllDone", &known.message),
+            (Phase::Completed, None, None) => yes("AllDone", "every mail has its end"),
+            (_, Some(survey), _) => no("NotDone", words::account(&survey.counts)),
+            (_, None, _) => no("NotDone", "not every mail has its end yet"),
         }
     }
 
