@@ -19,6 +19,7 @@ pub mod rules;
 pub mod schedule;
 pub mod spec;
 pub mod status;
+pub mod told;
 pub mod window;
 
 pub use address::EmailAddress;

@@ -1,6 +1,7 @@
 //! How a run is getting on: a bar on a terminal, a line every few seconds elsewhere. Always on stderr.
 
 use crate::tell;
+use campaign::told;
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::{Timestamp, tz::TimeZone};
 use std::io::IsTerminal;
@@ -67,9 +68,9 @@ fn line(now: &Progress) -> String {
 /// `1,200 mails/s · 3 min left · 5 deferred until 14:05:10 · backend relay: connection refused; next try at 14:05`.
 fn state(now: &Progress) -> String {
     let counts = &now.counts;
-    let mut parts = vec![format!("{:.0} mails/s", now.per_second)];
+    let mut parts = vec![told::rate(now.per_second)];
     if now.per_second >= 0.5 && counts.pending > 0 {
-        parts.push(format!("{} left", left(counts.pending as f64 / now.per_second)));
+        parts.push(format!("{} left", time_left(counts.pending as f64 / now.per_second)));
     }
     for (name, count) in
         [("rejected", counts.rejected), ("refused", counts.refused), ("dead", counts.dead), ("unknown", counts.unknown)]
@@ -98,12 +99,6 @@ fn clock(at: Timestamp) -> String {
     at.to_zoned(TimeZone::system()).strftime("%H:%M:%S").to_string()
 }
 
-/// `40 s`, `3 min`, `2 h 5 min`
-pub(crate) fn left(seconds: f64) -> String {
-    let seconds = Duration::from_secs_f64(seconds.clamp(1.0, 1e7)).as_secs();
-    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
-        (0, 0, seconds) => format!("{seconds} s"),
-        (0, minutes, _) => format!("{minutes} min"),
-        (hours, minutes, _) => format!("{hours} h {minutes} min"),
-    }
+fn time_left(seconds: f64) -> String {
+    told::time_left(Duration::from_secs_f64(seconds.clamp(1.0, 1e7)).as_secs())
 }

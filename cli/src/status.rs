@@ -2,15 +2,13 @@
 
 use crate::args::{Output, Status};
 use crate::output::Stream;
-use crate::progress::left;
 use crate::state::{self, with_journal};
-use crate::summary::{listed, not_delivered};
+use campaign::told::{self, Standing};
 use campaign::{Counts, Schedule, ValidCampaign};
 use jiff::Timestamp;
 use journal::{Journal, Paused};
 use producer::Destination;
 use program::{Failure, Signals, exit};
-use serde::Serialize;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -18,10 +16,6 @@ use tokio::time::Instant;
 
 /// Between two looks.
 const BETWEEN: Duration = Duration::from_secs(1);
-/// The cursor to the beginning of so many lines above, and away with what stood there (ECMA-48: CPL, ED).
-fn rewind(lines: usize) -> String {
-    if lines == 0 { String::new() } else { format!("\x1b[{lines}F\x1b[J") }
-}
 
 /// Looks at the journal, prints what it sees.
 pub(crate) async fn status(args: &Status) -> Result<ExitCode, Failure> {
@@ -48,13 +42,13 @@ async fn show<J: Journal>(args: &Status, campaign: &ValidCampaign, journal: &J) 
             tokio::time::sleep_until(before.when + BETWEEN).await;
             now = Look::at(journal, &orders).await?;
         }
-        let seen = Seen::between(&before, &now);
+        let seen = standing(&before, &now);
         let text = match args.output {
             Output::Json => serde_json::to_string(&seen).unwrap_or_default() + "\n",
-            Output::Text if args.watch && !in_place => seen.line() + "\n",
-            Output::Text => seen.text(&name),
+            Output::Text if args.watch && !in_place => seen.line(seen.state()) + "\n",
+            Output::Text => text(&name, &seen),
         };
-        if !out.say(&(rewind(painted) + &text)).await || !args.watch || now.is_finished() {
+        if !out.say(&(told::rewind(painted) + &text)).await || !args.watch || now.is_finished() {
             return Ok(ExitCode::SUCCESS);
         }
         painted = if in_place { text.lines().count() } else { 0 };
@@ -116,97 +110,40 @@ impl Look {
 }
 
 /// What two looks tell.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Seen {
-    #[serde(flatten)]
-    counts: Counts,
-    /// Mails that are still to be settled.
-    backlog: u64,
-    /// Mails settled for good a second.
-    per_second: f64,
-    /// Until the backlog is gone at this rate; none while nothing moves.
-    seconds_left: Option<u64>,
-    paused: Option<Paused>,
-    /// What is waited for before anything more is sent, by the campaign's file.
-    waiting: Option<String>,
-    /// Whether the whole list is in the journal; `published` counts its mails.
-    list_published: bool,
-    finished: bool,
+fn standing(before: &Look, now: &Look) -> Standing<Paused> {
+    let (seconds, settled) =
+        (now.when.duration_since(before.when).as_secs_f64(), now.settled().saturating_sub(before.settled()));
+    let per_second = if seconds > 0.0 { settled as f64 / seconds } else { 0.0 };
+    let backlog = now.counts.unfinished();
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "not negative, and cut off where it is too large"
+    )]
+    let seconds_left = match backlog {
+        0 => Some(0),
+        _ => (per_second > 0.0).then(|| (backlog as f64 / per_second).ceil() as u64),
+    };
+    Standing {
+        counts: now.counts,
+        backlog,
+        per_second: (per_second * 10.0).round() / 10.0,
+        seconds_left,
+        paused: now.paused.clone(),
+        waiting: now.waiting.clone().filter(|_| !now.is_finished()),
+        list_published: now.published,
+        finished: now.is_finished(),
+    }
 }
 
-impl Seen {
-    fn between(before: &Look, now: &Look) -> Self {
-        let (seconds, settled) =
-            (now.when.duration_since(before.when).as_secs_f64(), now.settled().saturating_sub(before.settled()));
-        let per_second = if seconds > 0.0 { settled as f64 / seconds } else { 0.0 };
-        let backlog = now.counts.unfinished();
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "not negative, and cut off where it is too large"
-        )]
-        let seconds_left = match backlog {
-            0 => Some(0),
-            _ => (per_second > 0.0).then(|| (backlog as f64 / per_second).ceil() as u64),
-        };
-        Self {
-            counts: now.counts,
-            backlog,
-            per_second: (per_second * 10.0).round() / 10.0,
-            seconds_left,
-            paused: now.paused.clone(),
-            waiting: now.waiting.clone().filter(|_| !now.is_finished()),
-            list_published: now.published,
-            finished: now.is_finished(),
-        }
-    }
-
-    fn state(&self) -> &str {
-        match (self.finished, &self.paused, &self.waiting, self.list_published) {
-            (true, ..) => "finished",
-            (_, Some(_), ..) => "paused",
-            (_, _, Some(waiting), _) => waiting,
-            (.., false) => "the list is not wholly published",
-            _ => "under way",
-        }
-    }
-
-    /// Several lines.
-    fn text(&self, name: &str) -> String {
-        let counts = &self.counts;
-        let mut lines = vec![format!("{name}: {}", self.state())];
-        let skipped = [("invalid", counts.invalid), ("duplicate", counts.duplicate), ("suppressed", counts.suppressed)];
-        lines.push(format!("{} rows: {} mails{}", counts.total, counts.published, listed(&skipped)));
-        lines.push(format!("{} delivered{}", counts.delivered, listed(&not_delivered(counts))));
-        if self.backlog > 0 {
-            lines.push(format!("{} to go, {}", self.backlog, self.pace()));
-        }
-        if let Some(paused) = &self.paused {
-            lines.push(format!("paused since {}: {}", paused.at.strftime("%Y-%m-%dT%H:%M:%SZ"), paused.reason));
-        }
-        lines.join("\n") + "\n"
-    }
-
-    /// One line.
-    fn line(&self) -> String {
-        let (counts, done) = (&self.counts, self.counts.published.saturating_sub(self.backlog));
-        let pace = if self.finished { String::new() } else { format!("  {}", self.pace()) };
-        format!(
-            "{done}/{}  {} delivered{}{pace}  {}",
-            counts.published,
-            counts.delivered,
-            listed(&not_delivered(counts)),
-            self.state()
-        )
-    }
-
-    fn pace(&self) -> String {
-        let rate = format!("{:.0} mails/s", self.per_second);
-        self.seconds_left
-            .filter(|seconds| *seconds > 0)
-            .map_or(rate.clone(), |seconds| format!("{rate}, {} left", left(seconds as f64)))
-    }
+/// Several lines.
+fn text(name: &str, seen: &Standing<Paused>) -> String {
+    let since = |paused: &Paused| paused.at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let mut lines = vec![format!("{name}: {}", seen.state())];
+    lines.extend(told::account(&seen.counts));
+    lines.extend(seen.to_go());
+    lines.extend(seen.paused.as_ref().map(|paused| told::paused(&since(paused), &paused.reason)));
+    lines.join("\n") + "\n"
 }
 
 #[cfg(test)]
@@ -222,23 +159,23 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_rate_is_what_was_settled_between_two_looks() {
-        let seen = Seen::between(&look(0, 100, 0.0), &look(30, 70, 2.0));
+        let seen = standing(&look(0, 100, 0.0), &look(30, 70, 2.0));
         assert_eq!((seen.per_second, seen.backlog, seen.seconds_left), (15.0, 70, Some(5)));
         assert_eq!(
-            seen.text("hr/offers"),
+            text("hr/offers", &seen),
             "hr/offers: under way\n100 rows: 100 mails\n30 delivered, 70 pending\n70 to go, 15 mails/s, 5 s left\n"
         );
-        assert_eq!(seen.line(), "30/100  30 delivered, 70 pending  15 mails/s, 5 s left  under way");
+        assert_eq!(seen.line(seen.state()), "30/100  30 delivered, 70 pending  15 mails/s, 5 s left  under way");
     }
 
     #[tokio::test(start_paused = true)]
     async fn nobody_knows_how_long_it_takes_while_nothing_moves() {
-        let seen = Seen::between(&look(3, 5, 0.0), &look(3, 5, 1.0));
+        let seen = standing(&look(3, 5, 0.0), &look(3, 5, 1.0));
         assert_eq!((seen.seconds_left, seen.finished), (None, false));
         let done = look(8, 0, 0.0);
-        let seen = Seen::between(&done, &done);
+        let seen = standing(&done, &done);
         assert_eq!((seen.seconds_left, seen.finished, seen.per_second), (Some(0), true, 0.0));
-        assert_eq!(seen.line(), "8/8  8 delivered  finished");
+        assert_eq!(seen.line(seen.state()), "8/8  8 delivered  finished");
     }
 
     #[tokio::test(start_paused = true)]
@@ -247,14 +184,18 @@ mod tests {
         let orders = Orders { suspended: false, schedule: Schedule { start_at, window: None } };
         let waiting = orders.waiting(Timestamp::from_second(-60).expect("a time"));
         let now = Look { waiting, ..look(3, 5, 0.0) };
-        let text = Seen::between(&now, &now).text("a/b");
+        let text = text("a/b", &standing(&now, &now));
         assert!(text.starts_with("a/b: waiting for startAt, begins Thu 1970-01-01 00:00 UTC\n"), "{text}");
         let waiting = Orders { suspended: true, ..orders }.waiting(Timestamp::UNIX_EPOCH);
         let now = Look { waiting, ..look(3, 5, 0.0) };
-        let seen = Seen::between(&now, &now);
-        assert!(seen.line().ends_with("suspended until spec.suspend is false"), "{}", seen.line());
+        let seen = standing(&now, &now);
+        assert!(
+            seen.line(seen.state()).ends_with("suspended until spec.suspend is false"),
+            "{}",
+            seen.line(seen.state())
+        );
         let done = Look { waiting: now.waiting, ..look(8, 0, 0.0) };
-        let seen = Seen::between(&done, &done);
+        let seen = standing(&done, &done);
         assert_eq!((seen.state(), seen.waiting.as_ref()), ("finished", None));
     }
 
@@ -263,9 +204,10 @@ mod tests {
         let reason = "the sender is refused".to_owned();
         let paused = Some(Paused { reason, at: jiff::Timestamp::UNIX_EPOCH });
         let now = Look { paused, ..look(8, 0, 0.0) };
-        let seen = Seen::between(&now, &now);
+        let seen = standing(&now, &now);
         assert!(
-            !seen.finished && seen.text("a/b").ends_with("paused since 1970-01-01T00:00:00Z: the sender is refused\n")
+            !seen.finished
+                && text("a/b", &seen).ends_with("paused since 1970-01-01T00:00:00Z: the sender is refused\n")
         );
         let json = serde_json::to_value(&seen).expect("JSON");
         assert_eq!(

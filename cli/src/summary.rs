@@ -1,6 +1,6 @@
 //! What a run came to: for people, and as the one JSON object of `--json`.
 
-use campaign::Counts;
+use campaign::{Counts, told};
 use serde::Serialize;
 use std::time::Duration;
 
@@ -29,39 +29,14 @@ impl Summary {
 
     /// A few lines for people.
     pub(crate) fn text(&self) -> String {
-        let counts = &self.counts;
-        let mut lines = vec![format!(
-            "{} rows: {} mails{}",
-            counts.total,
-            counts.published,
-            listed(&[("invalid", counts.invalid), ("duplicate", counts.duplicate), ("suppressed", counts.suppressed)])
-        )];
-        lines.push(format!("{} delivered{}", counts.delivered, listed(&not_delivered(counts))));
-        lines.push(format!("{:.1} s, {:.0} mails/s", self.elapsed_seconds, self.mails_per_second));
+        let mut lines = told::account(&self.counts).to_vec();
+        lines.push(format!("{:.1} s, {}", self.elapsed_seconds, told::rate(self.mails_per_second)));
         lines.join("\n")
     }
 }
 
 fn rounded(value: f64) -> f64 {
     (value * 1000.0).round() / 1000.0
-}
-
-/// What became of the mails that were not delivered, by name.
-pub(crate) fn not_delivered(counts: &Counts) -> [(&'static str, u64); 6] {
-    [
-        ("rejected", counts.rejected),
-        ("refused", counts.refused),
-        ("deferred", counts.deferred),
-        ("dead", counts.dead),
-        ("unknown", counts.unknown),
-        ("pending", counts.pending),
-    ]
-}
-
-/// `, 3 invalid, 1 duplicate`: those that are not zero.
-pub(crate) fn listed(counts: &[(&str, u64)]) -> String {
-    let happened = counts.iter().filter(|(_, count)| *count > 0);
-    happened.fold(String::new(), |text, (name, count)| format!("{text}, {count} {name}"))
 }
 
 #[cfg(test)]

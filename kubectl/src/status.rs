@@ -2,13 +2,15 @@
 
 use crate::args::{Output, Status};
 use crate::cluster::{Campaign, Cluster};
+use crate::errand::Signals;
 use crate::failure::Failure;
 use crate::output::{say, tell};
 use crate::words::Seen;
 use campaign::status::Phase;
+use campaign::told;
 use futures::TryStreamExt;
 use jiff::Timestamp;
-use kube::runtime::watcher::{self, Event, watcher};
+use kube::runtime::watcher::{self, watch_object};
 use std::io::IsTerminal;
 use std::pin::pin;
 use std::process::ExitCode;
@@ -22,6 +24,18 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// # Errors
 /// There is no such campaign, or it can't be read; with `--watch` also: it has failed.
 pub async fn status(cluster: &Cluster, args: &Status) -> Result<ExitCode, Failure> {
+    if !args.watch {
+        return shown(cluster, args).await;
+    }
+    // Before anything is shown: who has read it may interrupt at once.
+    let mut signals = Signals::listen().map_err(|error| Failure::try_again(error.to_string()))?;
+    tokio::select! {
+        ended = shown(cluster, args) => ended,
+        () = signals.next() => Err(Failure::interrupted()),
+    }
+}
+
+async fn shown(cluster: &Cluster, args: &Status) -> Result<ExitCode, Failure> {
     let name = &args.which.name;
     let campaign = cluster.campaign(name).await?;
     let in_place = args.watch && args.output == Output::Text && std::io::stdout().is_terminal();
@@ -33,20 +47,7 @@ pub async fn status(cluster: &Cluster, args: &Status) -> Result<ExitCode, Failur
     if let Some(ended) = ended(cluster, &campaign) {
         return ended;
     }
-    tokio::select! {
-        ended = follow(cluster, name, &mut show) => ended,
-        signal = interrupted() => signal,
-    }
-}
-
-async fn interrupted() -> Result<ExitCode, Failure> {
-    match crate::errand::Signals::listen() {
-        Ok(mut signals) => {
-            signals.next().await;
-            Err(Failure::interrupted())
-        }
-        Err(error) => Err(Failure::try_again(error.to_string())),
-    }
+    follow(cluster, name, &mut show).await
 }
 
 /// The exit code, if nothing more will happen.
@@ -65,12 +66,21 @@ fn ended(cluster: &Cluster, campaign: &Campaign) -> Option<Result<ExitCode, Fail
 }
 
 async fn follow(cluster: &Cluster, name: &str, show: &mut Show) -> Result<ExitCode, Failure> {
-    let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
-    let mut events = pin!(watcher(cluster.campaigns(), config));
+    let mut changes = pin!(watch_object(cluster.campaigns(), name));
     let mut is_broken = false;
     loop {
-        let event = match events.try_next().await {
-            Ok(Some(event)) => event,
+        match changes.try_next().await {
+            Ok(Some(Some(campaign))) => {
+                is_broken = false;
+                if !show.show(&campaign) {
+                    return Ok(ExitCode::SUCCESS);
+                }
+                if let Some(ended) = ended(cluster, &campaign) {
+                    return ended;
+                }
+            }
+            // Also where it was deleted while nobody watched, which no event tells.
+            Ok(Some(None)) => return Err(Failure::bad_input(format!("{} was deleted", cluster.path(name)))),
             Ok(None) => return Err(Failure::try_again("the watch has ended")),
             Err(error) => {
                 let failure = broken(cluster, name, &error);
@@ -81,21 +91,7 @@ async fn follow(cluster: &Cluster, name: &str, show: &mut Show) -> Result<ExitCo
                     tell(&format!("{failure}; trying again"));
                 }
                 tokio::time::sleep(PAUSE).await;
-                continue;
             }
-        };
-        is_broken = false;
-        match event {
-            Event::Apply(campaign) | Event::InitApply(campaign) => {
-                if !show.show(&campaign) {
-                    return Ok(ExitCode::SUCCESS);
-                }
-                if let Some(ended) = ended(cluster, &campaign) {
-                    return ended;
-                }
-            }
-            Event::Delete(_) => return Err(Failure::bad_input(format!("{} was deleted", cluster.path(name)))),
-            Event::Init | Event::InitDone => {}
         }
     }
 }
@@ -137,14 +133,9 @@ impl Show {
             Output::Text if self.watch && !self.in_place && seen.phase() != Some(Phase::Failed) => seen.line() + "\n",
             Output::Text => seen.text(&self.path),
         };
-        let said = say(&(rewind(self.painted) + &text));
+        let said = say(&(told::rewind(self.painted) + &text));
         self.painted = if self.in_place { text.lines().count() } else { 0 };
         self.said = Some(seen);
         said
     }
-}
-
-/// The cursor to the beginning of so many lines above, and away with what stood there (ECMA-48: CPL, ED).
-fn rewind(lines: usize) -> String {
-    if lines == 0 { String::new() } else { format!("\x1b[{lines}F\x1b[J") }
 }

@@ -1,8 +1,9 @@
-//! What a campaign's status tells, as text and as JSON. Pure: the clock is an argument. The words and fields are those of `mailcampaign status`; what
-//! only the resource knows comes after them.
+//! What a campaign's status tells, as text and as JSON. Pure: the clock is an argument. The words and fields are those of `mailcampaign status`
+//! ([`campaign::told`]); what only the resource knows comes after them.
 
 use crate::cluster::Campaign;
 use campaign::status::{ConditionType, Failure, Phase, RecipientCounts, WorkerCounts};
+use campaign::told::{self, Standing};
 use campaign::{Counts, MailCampaignStatus};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -16,19 +17,7 @@ pub const RESUME: &str = "mailcampaign.io/resume";
 #[serde(rename_all = "camelCase")]
 pub struct Seen {
     #[serde(flatten)]
-    counts: Counts,
-    /// Mails that are still to be settled.
-    backlog: u64,
-    /// Mails settled for good a second.
-    per_second: f64,
-    /// Until the backlog is gone at this rate; none while nothing moves.
-    seconds_left: Option<u64>,
-    paused: Option<Paused>,
-    /// What is waited for before anything more is sent, by the campaign's file.
-    waiting: Option<String>,
-    /// Whether the whole list is in the journal; `published` counts its mails.
-    list_published: bool,
-    finished: bool,
+    standing: Standing<Paused>,
     /// Where the campaign is in its life.
     phase: Option<Phase>,
     /// Whether the status is about the resource as it is now.
@@ -121,7 +110,7 @@ impl Seen {
         let stopped = progressing.filter(|progressing| progressing.status == "False");
         let is_declared = |why: &&Condition| ["Suspended", "Waiting"].contains(&why.reason.as_str());
         let degraded = status.condition(ConditionType::Degraded).filter(|degraded| degraded.status == "True");
-        Self {
+        let standing = Standing {
             counts,
             backlog,
             per_second: status.mails_per_second.unwrap_or(0.0),
@@ -130,6 +119,9 @@ impl Seen {
             waiting: stopped.filter(is_declared).map(|why| why.message.clone()),
             list_published,
             finished,
+        };
+        Self {
+            standing,
             phase: status.phase,
             up_to_date: is_up_to_date(campaign),
             in_flight: recipients.in_flight,
@@ -149,39 +141,31 @@ impl Seen {
         self.phase
     }
 
-    fn state(&self) -> &str {
-        match (self.phase, self.finished, &self.paused, &self.waiting, self.list_published) {
-            (None, ..) => "the operator has not looked at it yet",
-            (_, true, ..) => "finished",
-            (_, _, Some(_), ..) => "paused",
-            (_, _, _, Some(waiting), _) => waiting,
-            (Some(Phase::Failed), ..) => "it can't go on",
-            (Some(Phase::Deleting), ..) => "it is being deleted",
-            (.., false) => "the list is not wholly published",
-            _ => "under way",
-        }
+    /// In a few words, and the phase.
+    fn state(&self) -> String {
+        let standing = &self.standing;
+        let Some(phase) = self.phase else { return "the operator has not looked at it yet".to_owned() };
+        let state = match (standing.halted(), phase) {
+            (Some(halted), _) => halted,
+            (None, Phase::Failed) => "it can't go on",
+            (None, Phase::Deleting) => "it is being deleted",
+            (None, _) => standing.state(),
+        };
+        format!("{state} ({phase})")
     }
 
     /// Several lines.
     pub fn text(&self, path: &str) -> String {
-        let counts = &self.counts;
-        let phase = self.phase.map(|phase| format!(" ({phase})")).unwrap_or_default();
-        let mut lines = vec![format!("{path}: {}{phase}", self.state())];
+        let standing = &self.standing;
+        let mut lines = vec![format!("{path}: {}", self.state())];
         if self.phase.is_some() {
-            let skipped =
-                [("invalid", counts.invalid), ("duplicate", counts.duplicate), ("suppressed", counts.suppressed)];
-            lines.push(format!("{} rows: {} mails{}", counts.total, counts.published, listed(&skipped)));
-            lines.push(format!("{} delivered{}", counts.delivered, listed(&not_delivered(counts))));
+            lines.extend(told::account(&standing.counts));
         }
-        if self.backlog > 0 {
-            lines.push(format!("{} to go, {}", self.backlog, self.pace()));
-        }
+        lines.extend(standing.to_go());
         if self.workers.desired > 0 {
             lines.push(format!("{} of {} workers are ready", self.workers.ready, self.workers.desired));
         }
-        if let Some(paused) = &self.paused {
-            lines.push(format!("paused since {}: {}", paused.at, paused.reason));
-        }
+        lines.extend(standing.paused.as_ref().map(|paused| told::paused(&paused.at, &paused.reason)));
         lines.extend(self.reasons());
         if !self.up_to_date && self.phase.is_some() {
             lines.push("changed since: the operator has not looked at the latest change yet".to_owned());
@@ -195,7 +179,8 @@ impl Seen {
 
     /// What stops it and what is wrong, where that isn't told already.
     fn reasons(&self) -> Vec<String> {
-        let is_told = |why: &&Why| self.paused.is_some() || self.waiting.as_ref() == Some(&why.message);
+        let is_told =
+            |why: &&Why| self.standing.paused.is_some() || self.standing.waiting.as_ref() == Some(&why.message);
         let waits = self.waits_for.as_ref().filter(|why| !is_told(why));
         let degraded = self.degraded.as_ref().filter(|why| waits.is_none_or(|waits| waits.message != why.message));
         let told = |what: &str, why: &Why| format!("{what} {}: {}", why.reason, why.message);
@@ -204,56 +189,13 @@ impl Seen {
 
     /// One line.
     pub fn line(&self) -> String {
-        let (counts, done) = (&self.counts, self.counts.published.saturating_sub(self.backlog));
-        let pace = if self.finished { String::new() } else { format!("  {}", self.pace()) };
-        let phase = self.phase.map(|phase| format!(" ({phase})")).unwrap_or_default();
-        format!(
-            "{done}/{}  {} delivered{}{pace}  {}{phase}",
-            counts.published,
-            counts.delivered,
-            listed(&not_delivered(counts)),
-            self.state()
-        )
-    }
-
-    fn pace(&self) -> String {
-        let rate = format!("{:.0} mails/s", self.per_second);
-        self.seconds_left
-            .filter(|seconds| *seconds > 0)
-            .map_or(rate.clone(), |seconds| format!("{rate}, {} left", left(seconds)))
+        self.standing.line(&self.state())
     }
 }
 
 /// `     12  5.1.1  550 5.1.1 <…>: no such user`
 fn failure(failure: &Failure) -> String {
     format!("{:>7}  {}  {}", failure.count, failure.code, failure.example).trim_end().to_owned()
-}
-
-/// What became of the mails that were not delivered, by name.
-fn not_delivered(counts: &Counts) -> [(&'static str, u64); 6] {
-    [
-        ("rejected", counts.rejected),
-        ("refused", counts.refused),
-        ("deferred", counts.deferred),
-        ("dead", counts.dead),
-        ("unknown", counts.unknown),
-        ("pending", counts.pending),
-    ]
-}
-
-/// `, 3 invalid, 1 duplicate`: those that are not zero.
-fn listed(counts: &[(&str, u64)]) -> String {
-    let happened = counts.iter().filter(|(_, count)| *count > 0);
-    happened.fold(String::new(), |text, (name, count)| format!("{text}, {count} {name}"))
-}
-
-/// `40 s`, `3 min`, `2 h 5 min`
-fn left(seconds: u64) -> String {
-    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
-        (0, 0, seconds) => format!("{seconds} s"),
-        (0, minutes, _) => format!("{minutes} min"),
-        (hours, minutes, _) => format!("{hours} h {minutes} min"),
-    }
 }
 
 #[cfg(test)]

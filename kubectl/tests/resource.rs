@@ -2,7 +2,6 @@
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Namespace, Pod};
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
@@ -23,20 +22,12 @@ const PATIENCE: Duration = Duration::from_mins(2);
 /// One server for all tests.
 async fn server() -> &'static ApiServer {
     static SERVER: OnceCell<ApiServer> = OnceCell::const_new();
-    let start = || async {
-        let server = tokio::task::spawn_blocking(ApiServer::start).await.expect("it starts");
-        let definitions = Api::<CustomResourceDefinition>::all(client(&server).await);
-        let definition = serde_json::from_value(campaign::crd().clone()).expect("a definition");
-        definitions.create(&PostParams::default(), &definition).await.expect("the definition is taken");
-        eventually("the definition is served", async || {
-            let found = definitions.get("mailcampaigns.mailcampaign.io").await.expect("it is there");
-            let conditions = found.status.and_then(|status| status.conditions).unwrap_or_default();
-            conditions.iter().any(|condition| condition.type_ == "Established" && condition.status == "True")
-        })
-        .await;
+    let start = || {
+        let server = ApiServer::start();
+        server.define(campaign::crd());
         server
     };
-    SERVER.get_or_init(start).await
+    SERVER.get_or_init(async || tokio::task::spawn_blocking(start).await.expect("it starts")).await
 }
 
 async fn client(server: &ApiServer) -> Client {

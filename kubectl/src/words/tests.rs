@@ -55,7 +55,7 @@ not delivered, most often:
 }
 
 #[test]
-fn json_has_the_fields_of_the_local_status_in_its_order_and_then_its_own() {
+fn json_has_the_fields_of_the_local_status_first_and_then_its_own() {
     let json = serde_json::to_string(&seen(sending(json!({})))).expect("JSON");
     let local = concat!(
         r#"{"total":205,"invalid":2,"duplicate":3,"suppressed":0,"published":200,"pending":76,"delivered":118,"rejected":2,"#,
@@ -63,17 +63,6 @@ fn json_has_the_fields_of_the_local_status_in_its_order_and_then_its_own() {
         r#""waiting":null,"listPublished":true,"finished":false,"phase":"Sending","upToDate":true,"inFlight":20,"#
     );
     assert!(json.starts_with(local), "{json}");
-    // The local command's own struct, by its text: its crate would bring Kafka's client along.
-    let source = include_str!("../../../cli/src/status.rs");
-    let (_, fields) = source.split_once("struct Seen {").expect("the struct");
-    let (fields, _) = fields.split_once("\n}").expect("its end");
-    let names = fields.lines().filter_map(|line| line.trim().split_once(": ").filter(|(name, _)| !name.contains(' ')));
-    for (name, _) in names.filter(|(name, _)| *name != "counts") {
-        let mut words = name.split('_');
-        let first = words.next().unwrap_or_default().to_owned();
-        let camel = words.fold(first, |all, word| all + &word[..1].to_uppercase() + &word[1..]);
-        assert!(local.contains(&format!("\"{camel}\":")), "{camel}");
-    }
 }
 
 #[test]
@@ -86,7 +75,7 @@ fn a_pause_is_told_with_its_reason_and_the_time_that_ends_it() {
     ]);
     let seen = seen(sending(json!({"phase": "Paused", "conditions": conditions})));
     let paused = Paused { reason: "more than 5 % were rejected".to_owned(), at: "2027-03-01T07:59:30.5Z".to_owned() };
-    assert_eq!(seen.paused, Some(paused));
+    assert_eq!(seen.standing.paused, Some(paused));
     let text = seen.text("hr/offers");
     assert!(text.starts_with("hr/offers: paused (Paused)\n"), "{text}");
     assert!(text.contains("\npaused since 2027-03-01T07:59:30.5Z: more than 5 % were rejected\n"), "{text}");
@@ -100,7 +89,7 @@ fn a_suspended_campaign_says_what_it_waits_for_and_is_not_paused_by_a_guard() {
         condition("Progressing", "False", "Suspended", "spec.suspend is true; nothing is sent until it is false"),
     ]);
     let seen = seen(sending(json!({"phase": "Paused", "conditions": conditions})));
-    assert_eq!(seen.paused, None);
+    assert_eq!(seen.standing.paused, None);
     assert!(seen.text("a/b").starts_with("a/b: spec.suspend is true; nothing is sent until it is false (Paused)\n"));
 }
 
@@ -139,7 +128,7 @@ fn a_finished_campaign_waits_for_nothing() {
     }));
     let seen = seen(status);
     assert_eq!(seen.text("a/b"), "a/b: finished (Completed)\n200 rows: 200 mails\n200 delivered\n");
-    assert_eq!((seen.seconds_left, seen.waits_for.is_none(), seen.finished), (Some(0), true, true));
+    assert_eq!((seen.standing.seconds_left, seen.waits_for.is_none(), seen.standing.finished), (Some(0), true, true));
     assert_eq!(seen.line(), "200/200  200 delivered  finished (Completed)");
 }
 

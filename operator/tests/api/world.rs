@@ -6,7 +6,6 @@ use jiff::SignedDuration;
 use journal::kafka::Settings as Kafka;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use kube::client::ClientBuilder;
 use kube::core::{ApiResource, GroupVersionKind};
@@ -29,21 +28,12 @@ pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
 /// One server for all tests.
 async fn server() -> &'static ApiServer {
     static SERVER: OnceCell<ApiServer> = OnceCell::const_new();
-    let start = || async {
-        let server = tokio::task::spawn_blocking(ApiServer::start).await.expect("it starts");
-        let client = Client::try_from(faults::config(&server).await).expect("a client");
-        let definitions = Api::<CustomResourceDefinition>::all(client);
-        let definition = serde_json::from_value(campaign::crd().clone()).expect("a definition");
-        definitions.create(&PostParams::default(), &definition).await.expect("the definition is taken");
-        eventually("the definition is served", async || {
-            let found = definitions.get("mailcampaigns.mailcampaign.io").await.expect("it is there");
-            let conditions = found.status.and_then(|status| status.conditions).unwrap_or_default();
-            conditions.iter().any(|condition| condition.type_ == "Established" && condition.status == "True")
-        })
-        .await;
+    let start = || {
+        let server = ApiServer::start();
+        server.define(campaign::crd());
         server
     };
-    SERVER.get_or_init(start).await
+    SERVER.get_or_init(async || tokio::task::spawn_blocking(start).await.expect("it starts")).await
 }
 
 /// What was tried, for who reads the output.

@@ -114,11 +114,3 @@ fn make_namespace(server: &ApiServer, name: &str) {
     let object = format!("{{apiVersion: v1, kind: Namespace, metadata: {{name: {name}, labels: {{{labels}}}}}}}");
     kubectl(server, &["apply", "--server-side", "--filename=-"], &object).expect("a namespace");
 }
-
-/// Applies the definition of the resource, without Helm.
-fn define(server: &ApiServer) {
-    let folder = workspace("crds").display().to_string();
-    kubectl(server, &["apply", "--server-side", "--kustomize", &folder], "").expect("the definition");
-    let established = ["wait", "--for=condition=Established", "crd/mailcampaigns.mailcampaign.io", "--timeout=60s"];
-    kubectl(server, &established, "").expect("it is served");
-}

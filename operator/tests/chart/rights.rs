@@ -1,6 +1,6 @@
 //! What the operator may do, asked of a real API server: exactly what is listed here.
 
-use super::{NAMESPACE, define, kubectl, make_namespace, objects, rendered_with, workspace};
+use super::{NAMESPACE, kubectl, make_namespace, objects, rendered_with, workspace};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -21,7 +21,7 @@ const WATCHED: [(&str, &str, &str); 14] = [
     ("", "secrets", "get list watch"),
     ("", "pods", "get list watch"),
     ("", "persistentvolumeclaims", "get list watch"),
-    ("", "events", "list"),
+    ("", "events", "list watch"),
     ("apps", "deployments", "get list watch create patch update delete"),
     ("apps", "deployments/scale", "get patch update"),
     ("batch", "jobs", "get list watch create patch update delete"),
@@ -72,7 +72,7 @@ fn installed(values: &[&str]) -> ApiServer {
     for namespace in [NAMESPACE, "hr", "other"] {
         make_namespace(&server, namespace);
     }
-    define(&server);
+    server.define(campaign::crd());
     let objects = rendered_with(&[&["crds.install=false"], values].concat());
     kubectl(&server, &["apply", "--server-side", "--filename=-"], &objects).expect("it is accepted");
     server

@@ -1,7 +1,7 @@
 //! What an API server says to the objects: a dry run, in namespaces that let only pods run that need nothing.
 
 use super::{
-    NAMESPACE, copy, define, kubectl, make_namespace, objects, read, rendered, rendered_with, sets_of_values, workspace,
+    NAMESPACE, copy, kubectl, make_namespace, objects, read, rendered, rendered_with, sets_of_values, workspace,
 };
 use serde_json::{Value, json};
 use std::sync::LazyLock;
@@ -14,7 +14,7 @@ static SERVER: LazyLock<ApiServer> = LazyLock::new(|| {
     for namespace in [NAMESPACE, "hr", "sales"] {
         make_namespace(&server, namespace);
     }
-    define(&server);
+    server.define(campaign::crd());
     server
 });
 

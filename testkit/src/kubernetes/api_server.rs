@@ -6,6 +6,7 @@ use super::kubectl::Kubectl;
 use super::{Error, go, helm};
 use crate::kafka::ports::{Block, Ports};
 use crate::process::{self, Attached};
+use std::fmt::Display;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -67,6 +68,15 @@ impl ApiServer {
         let mut server = Self { credentials, kubectl, programs, url, _ports: ports, _folder: folder };
         server.wait_until_ready()?;
         Ok(server)
+    }
+
+    /// Applies a CustomResourceDefinition and waits until what it defines is served. It is given as YAML or JSON, a `serde_json::Value` for instance.
+    ///
+    /// # Panics
+    /// If the server refuses it, or doesn't come to serve it.
+    pub fn define(&self, definition: impl Display) {
+        let defined = Kubectl::new(&self.kubectl, &self.kubeconfig()).define(&definition.to_string(), PATIENCE);
+        defined.unwrap_or_else(|error| panic!("API server: {error}"));
     }
 
     /// The file with which the administrator's clients find it.

@@ -29,6 +29,17 @@ impl Kubectl {
         run::with_input(&mut command, objects, run::FROM_DEBIAN).map(drop)
     }
 
+    /// Makes a CustomResourceDefinition be as it is written there, and waits until what it defines is served.
+    pub(super) fn define(&self, definition: &str, patience: Duration) -> Result<(), Error> {
+        let mut command = self.command();
+        command.args(["apply", "--server-side", "--field-manager=rig", "--filename=-"]);
+        command.arg("--output=jsonpath={.metadata.name}");
+        // Such a definition has the name under which its resources are asked for, as PLURAL.GROUP.
+        let resources = run::with_input(&mut command, definition, run::FROM_DEBIAN)?;
+        // Asking for them says more than the condition Established, which is there a little before clients find them.
+        run::until(&format!("{resources} were not served"), patience, || self.run(&["get", &resources]).map(drop))
+    }
+
     /// Waits until the API server serves. `dead` says which program has ended, if one has.
     pub(super) fn wait_until_ready(
         &self,
