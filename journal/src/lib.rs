@@ -30,8 +30,8 @@ pub use campaign::spec::OnUnknown;
 pub use error::Error;
 pub use lease::{Lease, boottime};
 pub use types::{
-    Checkpoint, Claimed, Command, Entry, Paused, Pin, Preflighted, Queued, RowState, Share, TailFrom, Tally, Tick,
-    WorkerOptions,
+    Checkpoint, Claimed, Command, Entry, Obstacle, Paused, Pin, Preflighted, Queued, RowState, Share, Sighting,
+    TailFrom, Tally, Tick, WorkerOptions,
 };
 
 use campaign::{Counts, Settlement};
@@ -92,6 +92,10 @@ pub trait Journal: Clone + Send + Sync + 'static {
 
     /// Since when sending is suspended, if it is. Kept until [`Command::Unsuspend`], and independent of a pause: nothing is taken while there is either.
     fn suspended(&self) -> impl Future<Output = Result<Option<Timestamp>, Error>> + Send;
+
+    /// What keeps workers from sending, as one of them has told last and not taken back. It changes no row and stops no mail. Who told it may have died
+    /// since: whoever shows it asks [`Obstacle::holds`].
+    fn obstacle(&self) -> impl Future<Output = Result<Option<Obstacle>, Error>> + Send;
 
     /// Follows the settlements as they are committed. Reading along touches nothing.
     fn tail(&self, from: TailFrom) -> impl Future<Output = Result<Self::Tail, Error>> + Send;

@@ -2,7 +2,7 @@
 
 use crate::{Error, Lease};
 use campaign::{CampaignUid, Message, Settlement, SkipReason, Skipped, spec::OnUnknown};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -178,6 +178,48 @@ pub struct Tick {
     pub at: Timestamp,
     /// Pause the campaign from now on, with the reason; an earlier pause keeps its own. What is claimed may still be sent and settled.
     pub pause: Option<String>,
+    /// What the worker has seen of an obstacle; none: nothing new. Changes no row and stops no mail, and may be all there is in the tick.
+    pub obstacle: Option<Sighting>,
+}
+
+/// What a worker has seen of an obstacle.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sighting {
+    /// There is one, or still is: it takes the place of what was told before, by whichever worker.
+    Met(Obstacle),
+    /// What this worker has told is over. What another has told since stays: that is for the other to end. Only after a [`Sighting::Met`] of the same
+    /// worker.
+    Gone,
+}
+
+impl Sighting {
+    /// What stands in the journal from now on.
+    pub(crate) fn obstacle(&self) -> Option<&Obstacle> {
+        match self {
+            Self::Met(obstacle) => Some(obstacle),
+            Self::Gone => None,
+        }
+    }
+}
+
+/// Something keeps a worker from sending, whatever it claims: none of its backends takes mails.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Obstacle {
+    /// What is in the way, for people; holds no address. The same obstacle has the same text.
+    pub reason: String,
+    /// When it was told. It is told again and again while it lasts.
+    #[schemars(with = "String")]
+    pub at: Timestamp,
+}
+
+impl Obstacle {
+    /// What was told longer ago says nothing about now: who told it may have died. While it lasts it is told more than twice as often.
+    pub const GOOD_FOR: SignedDuration = SignedDuration::from_secs(150);
+
+    /// Whether it counts, as of `now`. One of a clock that is ahead does.
+    pub fn holds(&self, now: Timestamp) -> bool {
+        now.duration_since(self.at) <= Self::GOOD_FOR
+    }
 }
 
 /// Sending is paused.
@@ -283,6 +325,20 @@ impl RowState {
         match self {
             Self::Skipped(skipped) => skipped.row,
             Self::Message { row, .. } => *row,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_obstacle_that_nobody_tells_any_more_holds_for_two_and_a_half_minutes() {
+        let at = |second: i64| Timestamp::from_second(1_800_000_000 + second).expect("a time");
+        let obstacle = Obstacle { reason: "backend relay (mx.example.com:25): refused".to_owned(), at: at(0) };
+        for (second, holds) in [(-9, true), (0, true), (149, true), (150, true), (151, false), (86_400, false)] {
+            assert_eq!(obstacle.holds(at(second)), holds, "{second}");
         }
     }
 }

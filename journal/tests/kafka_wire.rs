@@ -8,7 +8,7 @@ use journal::kafka::wire::{
     Controlled, Counted, Decision, Event, Happened, Listed, Published, Suspended, Verdict, Why, decode_control,
     decode_event, decode_listed, encode, encode_listed, schema, schemas,
 };
-use journal::{Checkpoint, Paused, Pin, Preflighted, Tally};
+use journal::{Checkpoint, Obstacle, Paused, Pin, Preflighted, Tally};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -45,6 +45,7 @@ fn examples() -> Vec<(String, Vec<u8>)> {
             Controlled::Preflight(found) => encode(found),
             Controlled::Paused(paused) => encode(paused),
             Controlled::Suspended(suspended) => encode(suspended),
+            Controlled::Obstacle(obstacle) => encode(obstacle),
             Controlled::Decision(decision) => encode(decision),
         };
         assert_eq!(decode_control(key, schema, &value), Ok(controlled));
@@ -90,7 +91,7 @@ fn events() -> [(&'static str, Event); 4] {
     ]
 }
 
-fn controls() -> [(&'static str, &'static str, Controlled); 6] {
+fn controls() -> [(&'static str, &'static str, Controlled); 7] {
     let uid = CampaignUid::alone("hr/offers", "list", "message", None);
     let contents = [("spec.message.text", "9f86d081884c7d65"), ("spec.recipients.source", "60303ae22b998861")];
     let contents = contents.map(|(path, hash)| (path.to_owned(), hash.to_owned())).into();
@@ -102,6 +103,8 @@ fn controls() -> [(&'static str, &'static str, Controlled); 6] {
     let checkpoint = Checkpoint { next_row: 5002, tally, done: false };
     let ends = [(0, 1287), (1, 1281), (2, 1290), (3, 1286)].into();
     let paused = Paused { reason: "relay: 554 5.7.1 Service unavailable".to_owned(), at: at("2027-02-18T09:32:00Z") };
+    let reason = "backend relay (mx.example.com:587): the server offers no AUTH; remove smtp.auth, or set smtp.tls";
+    let obstacle = Obstacle { reason: reason.to_owned(), at: at("2027-02-18T10:30:00Z") };
     let rows = [(0, vec![(4, 1), (8, 1)]), (2, vec![(6, 2)])].into();
     let decision = Decision { verdict: Verdict::ResendUnknown, at: at("2027-02-18T11:00:00Z"), rows };
     [
@@ -110,6 +113,7 @@ fn controls() -> [(&'static str, &'static str, Controlled); 6] {
         ("shard.0", schema::SHARD, Controlled::Shard(0, Published { checkpoint, ends })),
         ("paused", schema::PAUSED, Controlled::Paused(Some(paused))),
         ("suspended", schema::SUSPENDED, Controlled::Suspended(Some(Suspended { at: at("2027-02-18T10:00:00Z") }))),
+        ("obstacle", schema::OBSTACLE, Controlled::Obstacle(Some(obstacle))),
         ("decision.5f0c6d1e-7a52-4c1e-9a51-0e8f3b7a2d90", schema::DECISION, Controlled::Decision(decision)),
     ]
 }
@@ -185,10 +189,8 @@ fn the_examples_have_what_the_schemas_require() {
         let value: Value = serde_json::from_slice(&value).expect("JSON");
         let schema = &schemas[name.split(' ').next().expect("a name")];
         let required = schema["required"].as_array().cloned().unwrap_or_default();
-        assert!(
-            name.starts_with("paused") || name.starts_with("suspended") || !required.is_empty(),
-            "{name}: {schema}"
-        );
+        let may_be_null = ["paused", "suspended", "obstacle"].iter().any(|key| name.starts_with(key));
+        assert!(may_be_null || !required.is_empty(), "{name}: {schema}");
         for key in required {
             let key = key.as_str().expect("a name");
             assert!(value.get(key).is_some(), "{name} has no {key}");

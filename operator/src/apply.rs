@@ -5,9 +5,8 @@ use crate::context::Context;
 use crate::drift;
 use crate::kafka::Journals;
 use crate::lifecycle::Step;
-use crate::observed::Children;
+use crate::observed::{Children, is_alive};
 use crate::resource::Campaign;
-use crate::seen::is_alive;
 use jiff::Timestamp;
 use journal::Command;
 use k8s_openapi::NamespaceResourceScope;
@@ -20,7 +19,6 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::fmt::Debug;
-use tokio::time::Instant;
 use tracing::{debug, info};
 
 /// The field manager of the number of workers: another than that of the rest, which never mentions it.
@@ -75,7 +73,7 @@ fn message_of(error: &kube::Error) -> String {
 /// The first that failed; those behind it were not begun.
 pub async fn apply(
     ctx: &Context,
-    input: Option<&Input<'_>>,
+    declared: Option<Declared<'_>>,
     campaign: &Campaign,
     children: &Children,
     journals: &Result<Journals, String>,
@@ -83,10 +81,13 @@ pub async fn apply(
 ) -> Result<(), Error> {
     let doing = Doing { ctx, campaign, children, journals };
     for step in steps {
-        doing.step(*step, input).await?;
+        doing.step(*step, declared).await?;
     }
     Ok(())
 }
+
+/// What the objects are made of, and the Job made of it; there is none of a resource that breaks a rule.
+pub type Declared<'a> = (&'a Input<'a>, &'a Job);
 
 /// What a step works on.
 struct Doing<'a> {
@@ -97,21 +98,16 @@ struct Doing<'a> {
 }
 
 impl Doing<'_> {
-    async fn step(&self, step: Step, input: Option<&Input<'_>>) -> Result<(), Error> {
+    async fn step(&self, step: Step, declared: Option<Declared<'_>>) -> Result<(), Error> {
         let children = self.children;
-        match (step, input) {
+        match (step, declared) {
             (Step::Hold, _) => self.finalizers(true).await,
             (Step::Release, _) => self.finalizers(false).await,
-            (Step::WriteFile, Some(input)) => self.declare(&build::file(input), children.file.as_deref()).await,
-            (Step::EnsureTopics, _) => {
-                if self.journals()?.ensure().await? {
-                    self.ctx.memory(self.campaign.uid(), |memory| memory.topics_made = Some(Instant::now()));
-                }
-                Ok(())
-            }
-            (Step::Publish, Some(input)) => self.publish(&build::producer(input)).await,
-            (Step::Send, Some(input)) => self.declare(&build::workers(input), children.workers.as_deref()).await,
-            (Step::Autoscale, Some(input)) => {
+            (Step::WriteFile, Some((input, _))) => self.declare(&build::file(input), children.file.as_deref()).await,
+            (Step::EnsureTopics, _) => Ok(self.journals()?.ensure().await?),
+            (Step::Publish, Some((_, producer))) => self.publish(producer).await,
+            (Step::Send, Some((input, _))) => self.declare(&build::workers(input), children.workers.as_deref()).await,
+            (Step::Autoscale, Some((input, _))) => {
                 self.declare(&build::autoscaler(input), children.autoscaler.as_deref()).await
             }
             (Step::RemoveProducer, _) => self.remove(children.producer.as_deref()).await,
@@ -146,10 +142,12 @@ impl Doing<'_> {
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Serialize + DeserializeOwned + Clone + Debug,
     {
+        let (uid, digest) = (self.campaign.uid(), || build::digest(as_json(declared)));
         let mut wanted = as_json(declared);
         if let Some(actual) = actual {
             let Some(difference) = drift::difference(&wanted, &as_json(actual)) else { return Ok(()) };
-            if self.ctx.memory(self.campaign.uid(), |memory| memory.was_applied(&wanted, actual)) {
+            let known = digest();
+            if self.ctx.memory(uid, |memory| memory.was_applied(&known, actual)) {
                 return Ok(());
             }
             debug!(object = describe(declared), difference, "is not as declared");
@@ -161,7 +159,8 @@ impl Doing<'_> {
         let applied = api.patch(&declared.name_any(), &applying, &Patch::Apply(&wanted)).await;
         let applied = applied.map_err(|error| failed(declared, error))?;
         info!(object = describe(declared), created = actual.is_none(), "applied");
-        self.ctx.memory(self.campaign.uid(), |memory| memory.applied(as_json(declared), &applied));
+        let known = digest();
+        self.ctx.memory(uid, |memory| memory.applied(known, &applied));
         Ok(())
     }
 
@@ -241,10 +240,10 @@ impl Doing<'_> {
         let of_it = ListParams::default().labels(&format!("{MANAGED_BY}={MANAGER},{INSTANCE}={name}"));
         let pods = self.api::<Pod>().list(&of_it).await.map_err(|error| asking("the pods", error))?;
         let sends = |deployment: &Deployment| deployment.spec.replicas != Some(0);
-        if let Some(job) = job.filter(|job| !is_of_another(self.campaign, job)) {
+        if let Some(job) = job.filter(|job| self.campaign.owns(job)) {
             return Err(Error::StillThere(describe(&job)));
         }
-        if let Some(deployment) = workers.filter(|found| !is_of_another(self.campaign, found) && sends(found)) {
+        if let Some(deployment) = workers.filter(|found| self.campaign.owns(found) && sends(found)) {
             return Err(Error::StillThere(describe(&deployment)));
         }
         match pods.items.iter().find(|pod| is_alive(pod)) {
@@ -256,11 +255,6 @@ impl Doing<'_> {
     async fn tell(&self, command: Command) -> Result<(), Error> {
         Ok(self.journals()?.tell(command).await?)
     }
-}
-
-/// Whether an object was made for another campaign of the name.
-fn is_of_another(campaign: &Campaign, object: &impl Resource) -> bool {
-    !object.meta().owner_references.iter().flatten().any(|owner| owner.uid == campaign.uid())
 }
 
 /// An object as the API has it, with its kind.

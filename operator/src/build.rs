@@ -7,13 +7,14 @@ mod producer;
 mod workers;
 
 pub use autoscaler::autoscaler;
-pub use file::{campaign_file, file};
+pub use file::file;
 pub use pods::{KafkaForPods, PodSettings};
 pub use producer::producer;
 pub use workers::workers;
 
 use crate::resource::Campaign;
 use campaign::{MailCampaign, ValidCampaign};
+use file::campaign_file;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::Resource as _;
 use serde_json::Value;
@@ -104,7 +105,7 @@ fn metadata(campaign: &Campaign, component: Component) -> ObjectMeta {
 }
 
 /// The campaign as the owner of what is made for it: gone, it takes them along.
-pub fn owner(campaign: &Campaign) -> OwnerReference {
+fn owner(campaign: &Campaign) -> OwnerReference {
     OwnerReference {
         api_version: MailCampaign::api_version(&()).into_owned(),
         kind: MailCampaign::kind(&()).into_owned(),
@@ -116,8 +117,7 @@ pub fn owner(campaign: &Campaign) -> OwnerReference {
 }
 
 /// A short hash of JSON, its keys in order: for telling whether something is another than before.
-fn digest(value: &Value) -> String {
-    let mut value = value.clone();
+pub(crate) fn digest(mut value: Value) -> String {
     value.sort_all_objects();
     bundle::sha256(value.to_string().as_bytes())[..16].to_owned()
 }

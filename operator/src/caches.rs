@@ -3,12 +3,15 @@
 use crate::build::{Component, INSTANCE, MANAGED_BY, MANAGER};
 use crate::observed::Children;
 use crate::resource::{Campaign, Kind, Named};
+use crate::trouble;
 use futures::future::{BoxFuture, Shared};
-use futures::{FutureExt, Stream};
+use futures::{FutureExt, Stream, TryStreamExt, future};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, PodSpec, Secret};
+use k8s_openapi::api::core::v1::{
+    ConfigMap, Container, Event, PersistentVolumeClaim, Pod, PodSpec, PodTemplateSpec, Secret,
+};
 use kube::api::PartialObjectMeta;
 use kube::runtime::reflector::{ObjectRef, Store, store};
 use kube::runtime::watcher::{self, Error as WatchError, watcher};
@@ -18,6 +21,9 @@ use serde::de::DeserializeOwned;
 use std::fmt::Debug;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
+
+/// An annotation with the whole object in it.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// The caches of one namespace, or of all.
 #[derive(Clone)]
@@ -31,6 +37,7 @@ pub struct Caches {
     config_maps: Store<PartialObjectMeta<ConfigMap>>,
     secrets: Store<PartialObjectMeta<Secret>>,
     claims: Store<PartialObjectMeta<PersistentVolumeClaim>>,
+    warnings: Store<Event>,
     /// One wait for all who wait: of several that wait for a store itself only the last is woken.
     filled: Shared<BoxFuture<'static, ()>>,
 }
@@ -55,8 +62,8 @@ impl Scope {
         }
     }
 
-    /// What is watched of a kind: whole objects, without what nobody here reads.
-    fn whole<K>(
+    /// What is watched of a kind, without what nobody here reads.
+    fn followed<K>(
         &self,
         config: watcher::Config,
         trim: fn(&mut K),
@@ -72,32 +79,24 @@ impl Scope {
     {
         let (reader, writer) = store();
         let stream = watcher(self.api::<K>(), config).default_backoff().modify(move |object| {
-            object.managed_fields_mut().clear();
+            object.meta_mut().managed_fields = None;
             trim(object);
         });
         (reader, stream.reflect(writer).touched_objects())
     }
 
-    /// What is watched of a kind: that objects exist, and that they change.
-    fn metadata<K>(
-        &self,
-    ) -> (Store<PartialObjectMeta<K>>, impl Stream<Item = Result<PartialObjectMeta<K>, WatchError>> + Send + use<K>)
-    where
-        K: Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
-            + Clone
-            + DeserializeOwned
-            + Debug
-            + Send
-            + Sync
-            + 'static,
-    {
+    /// What the cluster warns of about pods that campaigns have or should have. Events about others are not kept.
+    fn warnings(&self) -> (Store<Event>, impl Stream<Item = Result<Event, WatchError>> + Send + use<>) {
         let (reader, writer) = store();
-        let stream = watcher(self.api::<PartialObjectMeta<K>>(), watcher::Config::default()).default_backoff();
-        let stream = stream.modify(|object: &mut PartialObjectMeta<K>| {
-            object.metadata.managed_fields = None;
-            object.metadata.annotations = None;
-            object.metadata.labels = None;
-            object.metadata.owner_references = None;
+        let config = watcher::Config::default().fields("type=Warning");
+        let stream = watcher(self.api::<Event>(), config).default_backoff().modify(trim_warning);
+        let stream = stream.try_filter(|change| {
+            future::ready(match change {
+                watcher::Event::Apply(event) | watcher::Event::InitApply(event) | watcher::Event::Delete(event) => {
+                    trouble::is_told_by(event)
+                }
+                watcher::Event::Init | watcher::Event::InitDone => true,
+            })
         });
         (reader, stream.reflect(writer).touched_objects())
     }
@@ -106,18 +105,20 @@ impl Scope {
 /// Watches everything that concerns campaigns, and has a campaign looked at whenever something of it changes.
 pub fn watch(scope: &Scope) -> (Caches, Controller<Campaign>) {
     let ours = || watcher::Config::default().labels(&format!("{MANAGED_BY}={MANAGER}"));
-    let (files, of_files) = scope.whole::<ConfigMap>(ours(), |_| {});
-    let (producers, of_producers) = scope.whole::<Job>(ours(), |_| {});
-    let (workers, of_workers) = scope.whole::<Deployment>(ours(), |_| {});
-    let (autoscalers, of_autoscalers) = scope.whole::<HorizontalPodAutoscaler>(watcher::Config::default(), |_| {});
-    let (pods, of_pods) = scope.whole::<Pod>(ours(), trim_pod);
-    let (config_maps, of_config_maps) = scope.metadata::<ConfigMap>();
-    let (secrets, of_secrets) = scope.metadata::<Secret>();
-    let (claims, of_claims) = scope.metadata::<PersistentVolumeClaim>();
+    let everybodys = watcher::Config::default;
+    let (files, of_files) = scope.followed::<ConfigMap>(ours(), |_| {});
+    let (producers, of_producers) = scope.followed(ours(), trim_job);
+    let (workers, of_workers) = scope.followed::<Deployment>(ours(), |_| {});
+    let (autoscalers, of_autoscalers) = scope.followed::<HorizontalPodAutoscaler>(everybodys(), |_| {});
+    let (pods, of_pods) = scope.followed(ours(), trim_pod);
+    let (config_maps, of_config_maps) = scope.followed(everybodys(), trim_metadata::<ConfigMap>);
+    let (secrets, of_secrets) = scope.followed(everybodys(), trim_metadata::<Secret>);
+    let (claims, of_claims) = scope.followed(everybodys(), trim_metadata::<PersistentVolumeClaim>);
+    let (warnings, of_warnings) = scope.warnings();
     let (campaigns, writer) = store();
-    let of_campaigns = watcher(scope.api::<Campaign>(), watcher::Config::default())
+    let of_campaigns = watcher(scope.api::<Campaign>(), everybodys())
         .default_backoff()
-        .modify(|campaign: &mut Campaign| campaign.metadata.managed_fields = None)
+        .modify(trim_campaign)
         .reflect(writer)
         .applied_objects()
         .predicate_filter(asks, PredicateConfig::default());
@@ -127,11 +128,13 @@ pub fn watch(scope: &Scope) -> (Caches, Controller<Campaign>) {
         .watches_stream(of_workers, by_label)
         .watches_stream(of_autoscalers, by_target)
         .watches_stream(of_pods, by_label)
+        .watches_stream(of_warnings, by_involved(&campaigns))
         .watches_stream(of_config_maps, who_refers_to(&campaigns, Kind::ConfigMap))
         .watches_stream(of_secrets, who_refers_to(&campaigns, Kind::Secret))
         .watches_stream(of_claims, who_refers_to(&campaigns, Kind::Claim));
     let stores = (files.clone(), producers.clone(), workers.clone(), autoscalers.clone(), pods.clone());
     let metadata = (config_maps.clone(), secrets.clone(), claims.clone());
+    let told = warnings.clone();
     let filled = async move {
         // A cache whose writer is gone ends with the program. The campaigns' own is waited for by the controller.
         let _ = tokio::join!(
@@ -143,11 +146,23 @@ pub fn watch(scope: &Scope) -> (Caches, Controller<Campaign>) {
             metadata.0.wait_until_ready(),
             metadata.1.wait_until_ready(),
             metadata.2.wait_until_ready(),
+            told.wait_until_ready(),
         );
     };
     let filled = filled.boxed().shared();
-    let caches =
-        Caches { campaigns, files, producers, workers, autoscalers, pods, config_maps, secrets, claims, filled };
+    let caches = Caches {
+        campaigns,
+        files,
+        producers,
+        workers,
+        autoscalers,
+        pods,
+        config_maps,
+        secrets,
+        claims,
+        warnings,
+        filled,
+    };
     (caches, controller)
 }
 
@@ -163,16 +178,67 @@ fn asks(campaign: &Campaign) -> Option<u64> {
     Some(hasher.finish())
 }
 
-/// Of a pod only its state is read.
+/// Of a campaign what `kubectl apply` remembers is once more what it declares.
+fn trim_campaign(campaign: &mut Campaign) {
+    campaign.metadata.managed_fields = None;
+    if let Some(annotations) = &mut campaign.metadata.annotations {
+        annotations.remove(LAST_APPLIED);
+    }
+}
+
+/// Of a Job its pods' template can't be changed, and is not compared.
+fn trim_job(job: &mut Job) {
+    if let Some(spec) = &mut job.spec {
+        spec.template = PodTemplateSpec::default();
+    }
+}
+
+/// Of a pod only its state is read, where it is, and what its containers may use.
 fn trim_pod(pod: &mut Pod) {
-    let node_name = pod.spec.as_mut().and_then(|spec| spec.node_name.take());
-    pod.spec = Some(PodSpec { node_name, ..PodSpec::default() });
+    let PodSpec { node_name, containers, .. } = pod.spec.take().unwrap_or_default();
+    let containers = containers.into_iter();
+    let containers =
+        containers.map(|Container { name, resources, .. }| Container { name, resources, ..Container::default() });
+    pod.spec = Some(PodSpec { node_name, containers: containers.collect(), ..PodSpec::default() });
+}
+
+/// Of an Event only what it says, of what, and when.
+fn trim_warning(event: &mut Event) {
+    event.metadata.managed_fields = None;
+    event.metadata.annotations = None;
+    event.source = None;
+    event.reporting_component = None;
+    event.reporting_instance = None;
+}
+
+/// Of what campaigns refer to only that it exists, and that it changes.
+fn trim_metadata<K>(object: &mut PartialObjectMeta<K>) {
+    object.metadata.annotations = None;
+    object.metadata.labels = None;
+    object.metadata.owner_references = None;
 }
 
 /// The campaign that an object was made for.
 fn by_label<K: ResourceExt>(object: K) -> Option<ObjectRef<Campaign>> {
     let name = object.labels().get(INSTANCE)?;
     Some(ObjectRef::new(name).within(&object.namespace()?))
+}
+
+/// The campaign for which the object of an Event was made, by that object's name; others' objects may be called alike.
+fn by_involved(campaigns: &Store<Campaign>) -> impl Fn(Event) -> Option<ObjectRef<Campaign>> + Send + Sync + 'static {
+    let campaigns = campaigns.clone();
+    move |event| {
+        let object = event.involved_object;
+        let campaign = ObjectRef::new(campaign_of(object.name.as_deref()?)?).within(&object.namespace?);
+        campaigns.get(&campaign).map(|_| campaign)
+    }
+}
+
+/// The campaign in the name of a Job, a ReplicaSet or a pod of its: what stands before the last component.
+fn campaign_of(name: &str) -> Option<&str> {
+    let of = |component: Component| name.rfind(&component.of(""));
+    let end = of(Component::Producer).max(of(Component::Worker))?;
+    Some(&name[..end])
 }
 
 /// The campaign whose workers an autoscaler scales.
@@ -198,11 +264,6 @@ fn who_refers_to<K: Resource<DynamicType = ()>>(
     }
 }
 
-/// Whether an object was made for this campaign, and not for an earlier one of its name.
-fn is_of(campaign: &Campaign, object: &impl Resource) -> bool {
-    object.meta().owner_references.iter().flatten().any(|owner| owner.uid == campaign.uid())
-}
-
 impl Caches {
     /// Resolves when everything but the campaigns was listed once.
     pub async fn are_filled(&self) {
@@ -212,11 +273,6 @@ impl Caches {
     /// All campaigns.
     pub fn campaigns(&self) -> Vec<Arc<Campaign>> {
         self.campaigns.state()
-    }
-
-    /// The campaign as it stands now.
-    pub fn campaign(&self, namespace: &str, name: &str) -> Option<Arc<Campaign>> {
-        self.campaigns.get(&ObjectRef::new(name).within(namespace))
     }
 
     /// What was made for a campaign; and what an earlier one of its name has left.
@@ -234,6 +290,16 @@ impl Caches {
         (children, leftovers)
     }
 
+    /// What the cluster warns of about objects that are named like those of the campaign.
+    pub fn warnings(&self, campaign: &Campaign) -> Vec<Event> {
+        let is_its = |event: &Event| {
+            let object = &event.involved_object;
+            object.namespace == campaign.metadata.namespace
+                && object.name.as_deref().and_then(campaign_of) == Some(campaign.name())
+        };
+        self.warnings.state_filter(is_its).into_iter().map(Arc::unwrap_or_clone).collect()
+    }
+
     fn pods_of(&self, campaign: &Campaign) -> Vec<Arc<Pod>> {
         let is_its = |pod: &Pod| {
             pod.metadata.namespace == campaign.metadata.namespace
@@ -246,7 +312,7 @@ impl Caches {
         let workers = Component::Worker.of(campaign.name());
         let scales = |autoscaler: &HorizontalPodAutoscaler| {
             autoscaler.metadata.namespace == campaign.metadata.namespace
-                && !is_of(campaign, autoscaler)
+                && !campaign.owns(autoscaler)
                 && autoscaler.spec.scale_target_ref.kind == "Deployment"
                 && autoscaler.spec.scale_target_ref.name == workers
         };
@@ -277,9 +343,40 @@ where
     K: Resource<DynamicType = ()> + Clone,
 {
     let found = store.get(&ObjectRef::new(&part.of(campaign.name())).within(campaign.namespace()))?;
-    if is_of(campaign, &*found) {
+    if campaign.owns(&*found) {
         return Some(found);
     }
     leftovers.push(format!("{} {}", K::kind(&()), found.name_any()));
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_pod_stays_what_its_containers_may_use() {
+        let mut pod: Pod = serde_json::from_value(serde_json::json!({"spec": {
+            "nodeName": "one", "serviceAccountName": "nobody",
+            "containers": [{"name": "worker", "image": "a", "resources": {"limits": {"memory": "64Mi"}}}],
+        }}))
+        .expect("a pod");
+        trim_pod(&mut pod);
+        let kept = serde_json::to_value(&pod.spec).expect("JSON");
+        let worker = serde_json::json!({"name": "worker", "resources": {"limits": {"memory": "64Mi"}}});
+        assert_eq!(kept, serde_json::json!({"nodeName": "one", "containers": [worker]}));
+    }
+
+    #[test]
+    fn the_campaign_of_an_object_is_found_in_its_name_also_if_it_is_called_like_a_component() {
+        for (name, campaign) in [
+            ("offers-producer", Some("offers")),
+            ("offers-worker-6d9f7c-x2x4z", Some("offers")),
+            ("a-worker-b-producer-0-x2x4z", Some("a-worker-b")),
+            ("a-producer-worker-6d9f7c", Some("a-producer")),
+            ("database-0", None),
+        ] {
+            assert_eq!(campaign_of(name), campaign, "{name}");
+        }
+    }
 }

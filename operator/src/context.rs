@@ -4,16 +4,15 @@
 
 use crate::build::PodSettings;
 use crate::caches::Caches;
-use crate::kafka::Connections;
+use crate::kafka::{Connections, Opened};
 use crate::leader::Leader;
 use crate::scaling::{Capacity, Rates};
 use campaign::status::Failure;
 use jiff::SignedDuration;
-use journal::kafka::{Kafka, Survey};
+use journal::kafka::Survey;
 use kube::runtime::events::Recorder;
 use kube::{Client, Resource};
-use serde_json::Value;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -44,9 +43,7 @@ pub struct Context {
 #[derive(Default)]
 pub struct Memory {
     /// Its journal, while it is looked at often.
-    pub journal: Option<Kafka>,
-    /// When this operator has made its topics, if it has not looked into them since.
-    pub topics_made: Option<Instant>,
+    pub journal: Option<Opened>,
     /// The latest look at it, and when that was.
     pub survey: Option<(Instant, Survey)>,
     /// How fast it goes.
@@ -61,19 +58,19 @@ pub struct Memory {
     pub status_written: Option<Instant>,
     /// Contents that were compared with what is pinned, by object and version: fields that differ.
     pub compared: HashMap<(String, String), Vec<String>>,
-    /// By kind and name: what was applied, and the version that this made. What the API server writes otherwise than it was declared (`1000m` as `1`) is
-    /// not to be applied again and again.
-    applied: HashMap<String, (Value, Option<String>)>,
+    /// By kind and name: a hash of what was applied, and the version that this made. What the API server writes otherwise than it was declared (`1000m` as
+    /// `1`) is not to be applied again and again.
+    applied: HashMap<String, (String, Option<String>)>,
 }
 
 impl Memory {
-    /// Remembers that an object was applied.
-    pub fn applied<K: Resource<DynamicType = ()>>(&mut self, declared: Value, applied: &K) {
+    /// Remembers that an object was applied: a hash of what was declared, and what the API server has made of it.
+    pub fn applied<K: Resource<DynamicType = ()>>(&mut self, declared: String, applied: &K) {
         self.applied.insert(key(applied), (declared, applied.meta().resource_version.clone()));
     }
 
     /// Whether just this was applied, and nobody has touched it since.
-    pub fn was_applied<K: Resource<DynamicType = ()>>(&self, declared: &Value, actual: &K) -> bool {
+    pub fn was_applied<K: Resource<DynamicType = ()>>(&self, declared: &str, actual: &K) -> bool {
         let known = self.applied.get(&key(actual));
         known.is_some_and(|(known, version)| known == declared && *version == actual.meta().resource_version)
     }
@@ -90,10 +87,12 @@ impl Context {
         look(campaigns.entry(uid.to_owned()).or_default())
     }
 
-    /// Forgets campaigns that are gone.
+    /// Forgets campaigns that are gone, and the connections that nobody else brings along.
     pub fn forget_those_gone(&self) {
-        let there: Vec<_> = self.caches.campaigns();
+        let there = self.caches.campaigns();
+        self.connections.forget_all_but_those_of(&there);
+        let uids: HashSet<&str> = there.iter().map(|campaign| campaign.uid()).collect();
         let mut campaigns = self.campaigns.lock().unwrap_or_else(PoisonError::into_inner);
-        campaigns.retain(|uid, _| there.iter().any(|campaign| campaign.uid() == uid));
+        campaigns.retain(|uid, _| uids.contains(uid.as_str()));
     }
 }

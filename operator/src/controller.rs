@@ -53,6 +53,7 @@ pub async fn reconcile(campaign: Arc<Campaign>, ctx: Arc<Context>) -> Result<Act
     if !ctx.leader.is_leading() {
         return Ok(Action::await_change());
     }
+    let campaign = campaign.opened(); // pure
     let (valid, mistakes) = judged(&campaign); // pure
     let valid = valid.as_ref();
     let found = observe(&ctx, &campaign, valid).await; // I/O: caches, Kafka
@@ -76,7 +77,8 @@ pub async fn reconcile(campaign: Arc<Campaign>, ctx: Arc<Context>) -> Result<Act
     let decision = lifecycle::next(&seen); // pure: what
     debug!(?seen, ?decision, "decided");
     let children = &found.observed.children;
-    let applied = apply(&ctx, input.as_ref(), &campaign, children, &found.journals, &decision.steps).await; // I/O
+    let declared = input.as_ref().zip(producer.as_ref());
+    let applied = apply(&ctx, declared, &campaign, children, &found.journals, &decision.steps).await; // I/O
     let failed = applied.as_ref().err().filter(|error| !error.is_stale_view()).map(ToString::to_string);
     let trouble = trouble_of(&found, now); // pure
     let said = status::of(&status::Facts {
@@ -94,6 +96,10 @@ pub async fn reconcile(campaign: Arc<Campaign>, ctx: Arc<Context>) -> Result<Act
         now,
     }); // pure
     let again = again(&look, &decision, &applied);
+    if again > OFTEN {
+        // Its clients are kept for a campaign that is looked at often, and for no other.
+        ctx.memory(campaign.uid(), |memory| memory.journal = None);
+    }
     let gone = decision.steps.contains(&lifecycle::Step::Release) && campaign.metadata.deletion_timestamp.is_some();
     if gone && applied.is_ok() {
         return Ok(Action::await_change());
@@ -118,8 +124,7 @@ fn judged(campaign: &Campaign) -> (Option<ValidCampaign>, Vec<Mistake>) {
 
 fn trouble_of(found: &Found, now: Timestamp) -> Option<Trouble> {
     let children = &found.observed.children;
-    let pods: Vec<_> = children.pods.iter().map(|pod| (**pod).clone()).collect();
-    trouble::of(&pods, children.producer.as_deref(), children.workers.as_deref(), &children.events, now)
+    trouble::of(&children.pods, children.producer.as_deref(), children.workers.as_deref(), &children.events, now)
 }
 
 fn deletion_until(campaign: &Campaign, deadline: SignedDuration) -> Option<Timestamp> {

@@ -1,43 +1,36 @@
 //! The connections to Kafka: the operator's own, and those that campaigns bring along. And what is asked and told there about one campaign.
 
+mod connection;
+
 use crate::build::KafkaForPods;
 use crate::resource::{Campaign, Kind, Named};
 use campaign::CampaignUid;
 use campaign::spec::KafkaSpec;
-use journal::kafka::{Found, Hub, Kafka, Options, Settings, Timing, Which};
+use connection::{Connection, Files, Latest};
+use journal::kafka::{Found, Kafka, Options, Settings, Timing, Which};
 use journal::{Command, Error, Journal as _};
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
-use std::collections::HashMap;
+use std::ops::Deref;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Arc;
 use uuid::Uuid;
 
 /// The clusters of Kafka that are known.
 pub struct Connections {
     client: Client,
-    own: Option<(Settings, Hub)>,
+    own: Option<Connection>,
     own_for_pods: KafkaForPods,
-    /// Where the files of campaigns' own connections are while they are read.
+    /// Where the files of campaigns' own connections are.
     scratch: PathBuf,
-    /// By namespace and Secret.
-    others: Mutex<HashMap<(String, String), Other>>,
-}
-
-/// A Kafka that campaigns bring along.
-#[derive(Clone)]
-struct Other {
-    /// The Secret's.
-    version: String,
-    settings: Settings,
-    hub: Hub,
+    /// Those that campaigns bring along.
+    others: Latest,
 }
 
 impl Connections {
     /// The operator's own Kafka, if it has one, and how pods reach it.
     pub fn new(client: Client, own: Option<Settings>, own_for_pods: KafkaForPods, scratch: PathBuf) -> Self {
-        let own = own.map(|settings| (settings.clone(), Hub::connect(settings)));
-        Self { client, own, own_for_pods, scratch, others: Mutex::default() }
+        Self { client, own: own.map(Connection::by), own_for_pods, scratch, others: Latest::default() }
     }
 
     /// How the pods of a campaign reach its Kafka.
@@ -58,105 +51,123 @@ impl Connections {
     /// # Errors
     /// What to change.
     pub async fn of(&self, campaign: &Campaign, version: Option<&str>) -> Result<Journals, String> {
-        let kafka: KafkaSpec = serde_json::from_value(campaign.spec()["kafka"].clone()).unwrap_or_default();
         let uid = Uuid::parse_str(campaign.uid()).map_err(|_| "the resource has no uid".to_owned())?;
-        let (settings, hub) = match &kafka.connection {
+        let connection = match &campaign.kafka.connection {
             Some(connection) => self.other(campaign, &connection.secret.name, version).await?,
             None => self.own.clone().ok_or(
                 "no Kafka is named: set spec.kafka.connection, or kafka.bootstrapServers of the operator's chart",
             )?,
         };
-        let which = Which {
-            prefix: kafka.topic_prefix,
-            namespace: campaign.namespace().to_owned(),
-            name: campaign.name().to_owned(),
-            uid: CampaignUid(uid),
-        };
-        let (partitions, replication) = (kafka.partitions, kafka.replication_factor);
-        Ok(Journals { hub, options: Options { settings, which, partitions, replication, timing: Timing::default() } })
+        Ok(Journals::of(connection, campaign, CampaignUid(uid)))
     }
 
-    async fn other(&self, campaign: &Campaign, secret: &str, version: Option<&str>) -> Result<(Settings, Hub), String> {
+    /// Lets go of what no campaign brings along any more.
+    pub fn forget_all_but_those_of(&self, campaigns: &[Arc<Campaign>]) {
+        let place = |campaign: &Arc<Campaign>| {
+            Some((campaign.namespace().to_owned(), campaign.kafka.connection.as_ref()?.secret.name.clone()))
+        };
+        self.others.keep_only(&campaigns.iter().filter_map(place).collect());
+    }
+
+    async fn other(&self, campaign: &Campaign, secret: &str, version: Option<&str>) -> Result<Connection, String> {
         let field = format!("spec.kafka.connection.secret: Secret {secret}");
         let (namespace, is_deleted) = (campaign.namespace(), campaign.metadata.deletion_timestamp.is_some());
-        let key = (namespace.to_owned(), secret.to_owned());
-        let known = self.others.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
-        if let Some(Other { version: known, settings, hub }) = known
+        let place = (namespace.to_owned(), secret.to_owned());
+        if let Some((known, connection)) = self.others.get(&place)
             // With its namespace the Secret goes, too, and maybe first: what it said last is good enough to delete topics.
             && version.map_or(is_deleted, |version| known == version)
         {
-            return Ok((settings, hub));
+            return Ok(connection);
         }
         let version = version.ok_or_else(|| format!("{field}: not found in this namespace"))?;
         let found = Api::<Secret>::namespaced(self.client.clone(), namespace).get(secret).await;
         let found = found.map_err(|error| format!("{field}: {error}"))?;
-        let folder = self.scratch.join(format!("{namespace}.{secret}.{}", Uuid::new_v4().simple()));
-        let settings = tokio::task::spawn_blocking(move || settings_of(&found, &folder)).await;
-        let settings =
-            settings.map_err(|error| error.to_string()).flatten().map_err(|why| format!("{field}: {why}"))?;
-        let hub = Hub::connect(settings.clone());
-        let known = Other { version: version.to_owned(), settings: settings.clone(), hub: hub.clone() };
-        self.others.lock().unwrap_or_else(PoisonError::into_inner).insert(key, known);
-        Ok((settings, hub))
+        let scratch = self.scratch.clone();
+        let connected = tokio::task::spawn_blocking(move || Connection::in_secret(&found, &scratch)).await;
+        let connection =
+            connected.map_err(|error| error.to_string()).flatten().map_err(|why| format!("{field}: {why}"))?;
+        self.others.put(place, version, connection.clone());
+        Ok(connection)
     }
-}
-
-/// The settings in a Secret. Its files stay as long as this process: the client reads them when it connects.
-fn settings_of(secret: &Secret, folder: &std::path::Path) -> Result<Settings, String> {
-    let written = || -> std::io::Result<()> {
-        std::fs::create_dir_all(folder)?;
-        for (name, content) in secret.data.iter().flatten() {
-            std::fs::write(folder.join(name), &content.0)?;
-        }
-        Ok(())
-    };
-    written().map_err(|error| format!("can't be kept for the connection: {error}"))?;
-    let as_text =
-        |mistakes: Vec<campaign::Mistake>| mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-    Settings::in_folder(folder).map_err(as_text)
 }
 
 /// The journal of one campaign, whether it exists or not.
 #[derive(Debug, Clone)]
 pub struct Journals {
-    hub: Hub,
+    connection: Connection,
     options: Options,
 }
 
+/// A journal that exists.
+#[derive(Clone)]
+pub struct Opened {
+    kafka: Kafka,
+    /// Its clients read them when they are made, which is whenever one is needed.
+    _files: Option<Arc<Files>>,
+}
+
+impl Deref for Opened {
+    type Target = Kafka;
+
+    fn deref(&self) -> &Kafka {
+        &self.kafka
+    }
+}
+
 impl Journals {
+    /// Of a campaign, on the Kafka of a connection.
+    fn of(connection: Connection, campaign: &Campaign, uid: CampaignUid) -> Self {
+        let KafkaSpec { partitions, replication_factor, topic_prefix, .. } = &campaign.kafka;
+        let which = Which {
+            prefix: topic_prefix.clone(),
+            namespace: campaign.namespace().to_owned(),
+            name: campaign.name().to_owned(),
+            uid,
+        };
+        let options = Options {
+            settings: connection.settings.clone(),
+            which,
+            partitions: *partitions,
+            replication: *replication_factor,
+            timing: Timing::default(),
+        };
+        Self { connection, options }
+    }
+
     /// Which topics are there.
     ///
     /// # Errors
     /// Kafka doesn't answer, or not as it must; and so for all of these.
     pub async fn find(&self) -> Result<Found, Error> {
-        self.hub.find(&self.options.which).await
+        self.connection.hub.find(&self.options.which).await
     }
 
     /// The uids of other campaigns of this name that have sent mails.
     pub async fn sent_before(&self) -> Result<Vec<String>, Error> {
-        let siblings = self.hub.siblings(&self.options.which).await?;
+        let siblings = self.connection.hub.siblings(&self.options.which).await?;
         let sent = siblings.into_iter().filter(|sibling| sibling.sent);
         Ok(sent.map(|sibling| sibling.pin.map_or(sibling.uid8, |pin| pin.uid.to_string())).collect())
     }
 
-    /// Makes the topics, or lets them grow. Returns whether any was made.
-    pub async fn ensure(&self) -> Result<bool, Error> {
-        Ok(self.hub.ensure(&self.options).await?.created)
+    /// Makes the topics, or lets them grow.
+    pub async fn ensure(&self) -> Result<(), Error> {
+        self.connection.hub.ensure(&self.options).await.map(drop)
     }
 
     /// Opens what is there.
-    pub async fn open(&self) -> Result<Kafka, Error> {
-        self.hub.open_existing(&self.options).await
+    pub async fn open(&self) -> Result<Opened, Error> {
+        let kafka = self.connection.hub.open_existing(&self.options).await?;
+        Ok(Opened { kafka, _files: self.connection.files.clone() })
     }
 
     /// Where `control` ends: as long as it is the same, nobody decided anything.
     pub async fn control_end(&self) -> Result<i64, Error> {
-        self.hub.control_end(&self.options.which).await
+        self.connection.hub.control_end(&self.options.which).await
     }
 
     /// Deletes the topics.
     pub async fn delete(&self) -> Result<(), Error> {
-        self.hub.delete(&self.options.which).await
+        self.connection.hub.delete(&self.options.which).await
     }
 
     /// Writes a decision down.

@@ -234,9 +234,7 @@ fn delete(seen: &Seen, deletion: Deletion) -> Decision {
     if !matches!(seen.producer, Producer::Absent | Producer::Ending) {
         steps.push(Step::RemoveProducer);
     }
-    if seen.workers.asked > 0 && seen.workers.exists {
-        steps.extend([Step::RemoveAutoscaler, Step::Scale(0)]);
-    }
+    stop_workers(seen, &mut steps);
     if deletion.let_go {
         steps.extend(seen.held.then_some(Step::Release));
         return decided(Phase::Deleting, WaitsFor::Nothing, steps);
@@ -263,10 +261,14 @@ fn hold(seen: &Seen) -> Option<Step> {
 /// Nothing is begun, and what sends is stopped.
 fn stop(seen: &Seen, waits_for: WaitsFor) -> Decision {
     let mut steps: Vec<Step> = hold(seen).into_iter().collect();
+    stop_workers(seen, &mut steps);
+    decided(Phase::Failed, waits_for, steps)
+}
+
+fn stop_workers(seen: &Seen, steps: &mut Vec<Step>) {
     if seen.workers.exists && seen.workers.asked > 0 {
         steps.extend([Step::RemoveAutoscaler, Step::Scale(0)]);
     }
-    decided(Phase::Failed, waits_for, steps)
 }
 
 /// Kafka doesn't answer: what runs is kept as declared, nothing is begun and nothing is scaled.
@@ -289,6 +291,17 @@ fn begin(seen: &Seen, account: Account) -> Decision {
     if !account.is_as_declared {
         steps.push(Step::EnsureTopics);
     }
+    write_down(seen, account, &mut steps);
+    let failed = !account.published && publish(seen, &mut steps);
+    if account.pinned {
+        send(seen, &mut steps);
+    }
+    let phase = if failed { Phase::Failed } else { phase_of(seen, account) };
+    decided(phase, waits_for(seen, account, failed), steps)
+}
+
+/// What the resource asks of the workers is written where they read it.
+fn write_down(seen: &Seen, account: Account, steps: &mut Vec<Step>) {
     match (seen.asked.suspend, account.suspended) {
         (true, false) => steps.push(Step::Suspend),
         (false, true) => steps.push(Step::Unsuspend),
@@ -297,12 +310,6 @@ fn begin(seen: &Seen, account: Account) -> Decision {
     if account.paused && seen.asked.resume {
         steps.push(Step::Resume);
     }
-    let failed = !account.published && publish(seen, &mut steps);
-    if account.pinned {
-        send(seen, &mut steps);
-    }
-    let phase = if failed { Phase::Failed } else { phase_of(seen, account) };
-    decided(phase, waits_for(seen, account, failed), steps)
 }
 
 /// Has the producers run. Returns whether they have failed for good.
@@ -341,14 +348,7 @@ fn end(seen: &Seen, account: Account) -> Decision {
         steps.push(Step::RemoveAutoscaler);
         steps.extend((seen.workers.asked > 0).then_some(Step::Scale(0)));
     }
-    match (seen.asked.suspend, account.suspended) {
-        (true, false) => steps.push(Step::Suspend),
-        (false, true) => steps.push(Step::Unsuspend),
-        _ => {}
-    }
-    if account.paused && seen.asked.resume {
-        steps.push(Step::Resume);
-    }
+    write_down(seen, account, &mut steps);
     decided(Phase::Completed, WaitsFor::Nothing, steps)
 }
 

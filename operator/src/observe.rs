@@ -2,32 +2,26 @@
 
 use crate::context::Context;
 use crate::kafka::Journals;
-use crate::observed::{Children, Kafka, Observed, Pace, References};
+use crate::observed::{Children, Kafka, Observed, Pace, References, pod_phase};
 use crate::resource::{Campaign, Kind, Named};
 use crate::scaling::{Work, sendable_backlog};
 use crate::seen::{Look, has_ended};
-use campaign::status::{ConditionType, Failure};
+use campaign::status::Failure;
 use campaign::{ContentKey, Counts, Schedule, ValidCampaign, references};
 use jiff::{SignedDuration, Timestamp};
 use journal::kafka::Survey;
 use journal::{Error, Pin, Tally};
-use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, Event, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Api;
-use kube::api::ListParams;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
 /// A look at Kafka is good for this long: many things may happen in a cluster in a moment.
 const FRESH: Duration = Duration::from_millis(500);
-/// Topics that were just made are empty for so long, unless a pod is seen to run: a watch may miss one.
-const UNTOUCHED: Duration = Duration::from_secs(15);
 /// What has not begun after so long is stuck.
 const STUCK: SignedDuration = SignedDuration::from_secs(3);
-/// So many Events of a namespace are looked at.
-const EVENTS: u32 = 500;
 
 /// What was found out, and the way to the campaign's Kafka.
 pub struct Found {
@@ -54,7 +48,6 @@ pub async fn observe(ctx: &Context, campaign: &Campaign, valid: Option<&ValidCam
         (_, None) => Kafka::NotAsked,
         _ if is_deleted => Kafka::NotAsked,
         (Err(why), Some(_)) => Kafka::Silent { why: why.clone(), last: remembered(ctx, campaign) },
-        (Ok(_), Some(valid)) if is_untouched(ctx, campaign, &children) => Kafka::There(Box::new(untouched(valid))),
         (Ok(journals), Some(_)) => look(ctx, campaign, journals).await,
     };
     if let Kafka::There(survey) = &kafka
@@ -63,7 +56,7 @@ pub async fn observe(ctx: &Context, campaign: &Campaign, valid: Option<&ValidCam
     {
         references.changed = changed(ctx, campaign, &references, pin).await;
     }
-    children.events = events(ctx, campaign, &children).await;
+    children.events = warnings(ctx, campaign, &children);
     let failures = failures(ctx, campaign, &kafka, journals.as_ref().ok()).await;
     let observed = Observed { children, leftovers, references, kafka };
     let pace = pace(ctx, campaign, valid, &observed);
@@ -77,7 +70,7 @@ fn remembered(ctx: &Context, campaign: &Campaign) -> Option<Box<Survey>> {
 /// Which of the objects that the pods mount are there.
 fn references_of(ctx: &Context, campaign: &Campaign) -> References {
     let mut found = References::default();
-    let of_kafka = ctx.connections.secret_of_pods().filter(|_| campaign.spec()["kafka"]["connection"].is_null());
+    let of_kafka = ctx.connections.secret_of_pods().filter(|_| campaign.kafka.connection.is_none());
     for named in campaign.refers_to.iter().chain(&of_kafka) {
         match ctx.caches.version(campaign.namespace(), named) {
             Some(version) => drop(found.versions.insert(key(named), version)),
@@ -91,17 +84,8 @@ fn key(named: &Named) -> String {
     format!("{}/{}", named.kind.name(), named.name)
 }
 
-/// Whether this operator has made the topics and no pod has run yet that could have written into them: then there is nothing to look at.
-fn is_untouched(ctx: &Context, campaign: &Campaign, children: &Children) -> bool {
-    let has_begun = |pod: &Arc<Pod>| pod.status.as_ref().and_then(|status| status.phase.as_deref()) != Some("Pending");
-    let is_at_work = |job: &Arc<Job>| job.status.as_ref().is_some_and(|status| status.conditions.is_some());
-    children.producer.as_ref().is_none_or(|job| !is_at_work(job))
-        && !children.pods.iter().any(has_begun)
-        && ctx.memory(campaign.uid(), |memory| memory.topics_made.is_some_and(|at| at.elapsed() < UNTOUCHED))
-}
-
-/// What stands in topics that were just made.
-fn untouched(valid: &ValidCampaign) -> Survey {
+/// What stands in topics with so many partitions into which nobody has written anything yet.
+fn untouched(partitions: u32) -> Survey {
     Survey {
         pin: None,
         preflight: None,
@@ -109,12 +93,13 @@ fn untouched(valid: &ValidCampaign) -> Survey {
         published: false,
         paused: None,
         suspended: None,
+        obstacle: None,
         counts: Counts::default(),
         in_flight: 0,
         left_behind: 0,
         waiting: 0,
         next_due: None,
-        partitions: valid.spec.kafka.partitions,
+        partitions,
     }
 }
 
@@ -146,10 +131,7 @@ async fn look(ctx: &Context, campaign: &Campaign, journals: &Journals) -> Kafka 
 
 /// Whether the campaign's end was seen and nobody has written anything into `control` since.
 async fn is_at_rest(ctx: &Context, campaign: &Campaign, journals: &Journals) -> Result<bool, Error> {
-    let said_so = campaign.status.as_ref().is_some_and(|status| {
-        status.is_true(ConditionType::Complete) && status.observed_generation == campaign.metadata.generation
-    });
-    if !said_so {
+    if !campaign.is_said_to_have_ended() {
         return Ok(false);
     }
     let delivered_all = campaign
@@ -176,11 +158,14 @@ async fn ask(ctx: &Context, campaign: &Campaign, journals: &Journals) -> Result<
         if !found.is_whole() {
             return absent(journals, found.is_nothing()).await;
         }
+        // Many campaigns may wait for their first pod: that needs no client for each.
+        if journals.control_end().await? == 0 {
+            return Ok(Kafka::There(Box::new(untouched(found.outbox.unwrap_or(0)))));
+        }
         journals.open().await?
     };
     let survey = journal.survey().await?;
     ctx.memory(uid, |memory| {
-        memory.topics_made = None;
         memory.survey = Some((Instant::now(), survey.clone()));
         // What ended is not looked at again soon.
         memory.journal = (!has_ended(&survey)).then_some(journal);
@@ -235,14 +220,12 @@ fn hash_of(config_map: &ConfigMap, key: &str) -> String {
 }
 
 /// What the cluster says about a Job without pods and about pods that don't start: why, only Events tell.
-async fn events(ctx: &Context, campaign: &Campaign, children: &Children) -> Vec<Event> {
+fn warnings(ctx: &Context, campaign: &Campaign, children: &Children) -> Vec<Event> {
     let now = Timestamp::now();
     let is_old = |metadata: &ObjectMeta| {
         metadata.creation_timestamp.as_ref().is_some_and(|since| now.duration_since(since.0) >= STUCK)
     };
-    let is_pending = |pod: &Arc<Pod>| {
-        pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Pending") && is_old(&pod.metadata)
-    };
+    let is_pending = |pod: &Arc<Pod>| pod_phase(pod) == Some("Pending") && is_old(&pod.metadata);
     let has_no_pods = children.pods.is_empty()
         && children.producer.as_ref().is_some_and(|job| {
             is_old(&job.metadata) && job.status.as_ref().is_none_or(|status| status.conditions.is_none())
@@ -250,9 +233,7 @@ async fn events(ctx: &Context, campaign: &Campaign, children: &Children) -> Vec<
     if !has_no_pods && !children.pods.iter().any(is_pending) {
         return Vec::new();
     }
-    let warnings = ListParams::default().fields("type=Warning").limit(EVENTS);
-    let listed = Api::<Event>::namespaced(ctx.client.clone(), campaign.namespace()).list(&warnings).await;
-    listed.map(|events| events.items).unwrap_or_default()
+    ctx.caches.warnings(campaign)
 }
 
 /// Why mails were not delivered; read anew only if there are more or fewer of them.

@@ -38,8 +38,18 @@ pub struct Children {
     pub has_foreign_autoscaler: bool,
     /// The pods of both.
     pub pods: Vec<Arc<Pod>>,
-    /// What the cluster says about objects that have no pods.
+    /// What the cluster says about a Job that has no pods, and about pods that don't start.
     pub events: Vec<Event>,
+}
+
+/// Where a pod is in its life; none: nobody has said yet.
+pub fn pod_phase(pod: &Pod) -> Option<&str> {
+    pod.status.as_ref()?.phase.as_deref()
+}
+
+/// Whether a pod may still do something.
+pub fn is_alive(pod: &Pod) -> bool {
+    !matches!(pod_phase(pod), Some("Succeeded" | "Failed"))
 }
 
 /// What a campaign refers to.
@@ -56,7 +66,7 @@ pub struct References {
 /// What stands on Kafka.
 #[derive(Debug, Clone, Default)]
 pub enum Kafka {
-    /// Nobody asked: the resource is invalid, or its end was seen.
+    /// Nobody asked: the resource is invalid or being deleted, or its end was seen.
     #[default]
     NotAsked,
     /// It doesn't answer, or not as it must.

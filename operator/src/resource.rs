@@ -1,6 +1,8 @@
 //! A `MailCampaign` as it is kept in the cache: what it declares stays text until somebody needs it, so that a thousand of them at rest are small.
 
 use campaign::references;
+use campaign::spec::KafkaSpec;
+use campaign::status::ConditionType;
 use campaign::{MailCampaign, MailCampaignStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
@@ -8,6 +10,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// What a campaign may refer to in its namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -31,7 +34,7 @@ impl Kind {
     }
 }
 
-/// An object in the campaign's namespace, and whether only the workers' credentials are in it.
+/// An object in the campaign's namespace.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Named {
     /// What it is.
@@ -47,6 +50,10 @@ pub struct Campaign {
     pub metadata: ObjectMeta,
     /// `spec`, as JSON text.
     spec: Box<str>,
+    /// The same as a document, while somebody works on it.
+    document: Option<Arc<Value>>,
+    /// `spec.kafka`; what is the default if it can't be read.
+    pub kafka: KafkaSpec,
     /// What was said about it last; none too if it can't be read.
     pub status: Option<Box<MailCampaignStatus>>,
     /// What it refers to.
@@ -84,18 +91,36 @@ impl Campaign {
         self.metadata.finalizers.iter().flatten().any(|found| found == finalizer)
     }
 
-    /// `spec`, as it stands.
-    pub fn spec(&self) -> Value {
-        serde_json::from_str(&self.spec).unwrap_or_default()
+    /// Whether an object was made for this campaign, and not for another one of its name.
+    pub fn owns(&self, object: &impl Resource) -> bool {
+        object.meta().owner_references.iter().flatten().any(|owner| owner.uid == self.uid())
+    }
+
+    /// Whether its status says that every mail has its end, and nothing was declared anew since.
+    pub fn is_said_to_have_ended(&self) -> bool {
+        self.status.as_ref().is_some_and(|status| {
+            status.is_true(ConditionType::Complete) && status.observed_generation == self.metadata.generation
+        })
     }
 
     /// The resource as far as the rules look at it.
-    pub fn document(&self) -> Value {
+    pub fn document(&self) -> Arc<Value> {
+        self.document.clone().unwrap_or_else(|| Arc::new(self.read()))
+    }
+
+    /// The same to work on: its document is read once for all who ask for it. Not for keeping, for it is many times as large.
+    #[must_use]
+    pub fn opened(&self) -> Self {
+        Self { document: Some(self.document()), ..self.clone() }
+    }
+
+    fn read(&self) -> Value {
+        let spec: Value = serde_json::from_str(&self.spec).unwrap_or_default();
         json!({
             "apiVersion": MailCampaign::api_version(&()),
             "kind": MailCampaign::kind(&()),
             "metadata": {"name": self.name(), "namespace": self.namespace(), "uid": self.uid()},
-            "spec": self.spec(),
+            "spec": spec,
         })
     }
 }
@@ -131,10 +156,11 @@ impl<'de> Deserialize<'de> for Campaign {
             status: Value,
         }
         let Written { metadata, spec, status } = Written::deserialize(deserializer)?;
-        let document = json!({"spec": spec});
+        let kafka = serde_json::from_value(spec["kafka"].clone()).unwrap_or_default();
+        let (text, document) = (spec.to_string().into(), json!({"spec": spec}));
         let status = serde_json::from_value::<Option<MailCampaignStatus>>(status).ok().flatten().map(Box::new);
         let refers_to = refers_to(&document);
-        Ok(Self { metadata, spec: document["spec"].to_string().into(), status, refers_to })
+        Ok(Self { metadata, spec: text, document: None, kafka, status, refers_to })
     }
 }
 
@@ -170,6 +196,7 @@ impl Resource for Campaign {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use k8s_openapi::api::core::v1::ConfigMap;
 
     #[test]
     fn a_campaign_is_read_with_what_it_refers_to_and_its_status() {
@@ -200,6 +227,29 @@ mod tests {
         assert_eq!(read.status.as_ref().and_then(|status| status.phase), Some(campaign::status::Phase::Sending));
         assert_eq!(read.document()["spec"]["kafka"]["connection"]["secret"]["name"], "kafka");
         assert_eq!(read.key(), "hr/offers");
+    }
+
+    #[test]
+    fn a_campaign_that_is_worked_on_is_read_once_and_says_the_same() {
+        let spec = json!({"message": {"subject": "Hello"}, "kafka": {"topicPrefix": "hr"}});
+        let resting: Campaign =
+            serde_json::from_value(json!({"metadata": {"name": "offers"}, "spec": spec})).expect("a campaign");
+        let opened = resting.opened();
+        assert_eq!(resting.document(), opened.document());
+        assert!(Arc::ptr_eq(&opened.document(), &opened.document()));
+        assert!(resting.document.is_none(), "what rests stays small");
+        assert_eq!(opened.kafka.topic_prefix, "hr");
+    }
+
+    #[test]
+    fn only_what_was_made_for_this_campaign_is_its_own() {
+        let campaign: Campaign = serde_json::from_value(json!({"metadata": {"uid": "u"}})).expect("a campaign");
+        let made_for = |uids: &[&str]| -> ConfigMap {
+            let owners: Vec<_> =
+                uids.iter().map(|uid| json!({"apiVersion": "v1", "kind": "X", "name": "x", "uid": uid})).collect();
+            serde_json::from_value(json!({"metadata": {"ownerReferences": owners}})).expect("an object")
+        };
+        assert_eq!([&[][..], &["w"], &["w", "u"]].map(|uids| campaign.owns(&made_for(uids))), [false, false, true]);
     }
 
     #[test]

@@ -18,9 +18,7 @@ use kube::runtime::events::{Recorder, Reporter};
 use kube::{Api, Client, Config};
 use program::{Failure, Health};
 use std::collections::HashMap;
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -149,12 +147,8 @@ async fn one_scope(
 ) {
     let (caches, controller) = watch(&scope);
     let scratch = std::env::temp_dir().join(format!("mailcampaign-{}", std::process::id()));
-    let connections = Connections::new(
-        scope.client.clone(),
-        settings.kafka.clone(),
-        settings.kafka_for_pods.clone(),
-        PathBuf::from(&scratch),
-    );
+    let connections =
+        Connections::new(scope.client.clone(), settings.kafka.clone(), settings.kafka_for_pods.clone(), scratch);
     let reporter = Reporter { controller: MANAGER.to_owned(), instance: Some(identity.chars().take(63).collect()) };
     let ctx = Arc::new(Context {
         client: scope.client.clone(),

@@ -2,7 +2,7 @@
 
 use crate::build::{FINALIZER, INPUTS, MADE_OF};
 use crate::lifecycle::{Account, Asked, Deletion, Journal, Producer, Seen, Workers};
-use crate::observed::{Kafka, Observed, Pace};
+use crate::observed::{Kafka, Observed, Pace, is_alive};
 use crate::resource::Campaign;
 use crate::scaling::{self, Demand};
 use campaign::spec::DeletionPolicy;
@@ -12,7 +12,6 @@ use jiff::{SignedDuration, Timestamp};
 use journal::kafka::Survey;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::{Job, JobCondition};
-use k8s_openapi::api::core::v1::Pod;
 use std::time::Duration;
 
 /// The old campaign's uids, separated by commas: everybody may be mailed again.
@@ -101,14 +100,10 @@ impl Look<'_> {
         }
     }
 
-    /// Whether its end was seen, and nothing was declared anew since.
-    pub fn is_at_rest(&self) -> bool {
-        let status = self.campaign.status.as_ref();
-        status.is_some_and(|status| {
-            status.is_true(ConditionType::Complete)
-                && status.phase == Some(Phase::Completed)
-                && status.observed_generation == self.campaign.metadata.generation
-        })
+    /// Whether its end was told, also by its phase: one that is being deleted keeps only the condition.
+    fn is_at_rest(&self) -> bool {
+        let phase = self.campaign.status.as_ref().and_then(|status| status.phase);
+        self.campaign.is_said_to_have_ended() && phase == Some(Phase::Completed)
     }
 
     fn account_at_rest(&self) -> Account {
@@ -226,14 +221,8 @@ fn has_pods(deployment: &Deployment) -> bool {
     status.replicas.unwrap_or(0) > 0 || status.observed_generation != deployment.metadata.generation
 }
 
-/// Whether a pod may still do something.
-pub fn is_alive(pod: &Pod) -> bool {
-    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
-    !matches!(phase, Some("Succeeded" | "Failed"))
-}
-
 /// A condition of a Job that is true.
-pub fn condition<'j>(job: &'j Job, name: &str) -> Option<&'j JobCondition> {
+fn condition<'j>(job: &'j Job, name: &str) -> Option<&'j JobCondition> {
     let conditions = job.status.as_ref()?.conditions.as_ref()?;
     conditions.iter().find(|condition| condition.type_ == name && condition.status == "True")
 }
@@ -244,5 +233,5 @@ fn annotation_of<'j>(job: &'j Job, name: &str) -> Option<&'j String> {
 
 /// The policy of a resource that breaks another rule.
 fn written_policy(campaign: &Campaign) -> DeletionPolicy {
-    serde_json::from_value(campaign.spec()["deletionPolicy"].clone()).unwrap_or_default()
+    serde_json::from_value(campaign.document()["spec"]["deletionPolicy"].clone()).unwrap_or_default()
 }

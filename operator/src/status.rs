@@ -9,7 +9,6 @@ use crate::resource::Campaign;
 use crate::trouble::Trouble;
 use campaign::status::{Failure, Phase, RecipientCounts, WorkerCounts};
 use campaign::{MailCampaignStatus, Mistake, ValidCampaign};
-use conditions::Said;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
@@ -45,7 +44,7 @@ pub struct Facts<'a> {
 pub fn of(facts: &Facts<'_>) -> MailCampaignStatus {
     let before = facts.campaign.status.as_deref().cloned().unwrap_or_default();
     let survey = facts.observed.kafka.survey();
-    let phase = facts.phase();
+    let phase = facts.decision.phase;
     let recipients = survey.map(|survey| RecipientCounts::of(&survey.counts, survey.in_flight)).or(before.recipients);
     let is_sending = matches!(phase, Phase::Sending | Phase::Loading);
     let started = survey.is_some_and(|survey| survey.in_flight > 0 || survey.counts.with_outcome() > 0);
@@ -54,7 +53,7 @@ pub fn of(facts: &Facts<'_>) -> MailCampaignStatus {
     MailCampaignStatus {
         phase: Some(phase),
         observed_generation: facts.campaign.metadata.generation,
-        conditions: facts.conditions(&before),
+        conditions: facts.conditions(),
         progress_percent: recipients.as_ref().and_then(percent),
         recipients,
         mails_per_second: facts.pace.per_second.filter(|_| is_sending).map(|rate| (rate * 10.0).round() / 10.0),
@@ -78,21 +77,12 @@ fn seconds(at: Timestamp) -> Time {
 }
 
 impl Facts<'_> {
-    /// The phase that was decided; [`Phase::Failed`] too if nothing can begin as things stand.
-    fn phase(&self) -> Phase {
-        self.decision.phase
-    }
-
     fn workers(&self) -> WorkerCounts {
         let deployment = self.observed.children.workers.as_ref();
         let ready = deployment.and_then(|found| found.status.as_ref()?.ready_replicas).unwrap_or(0);
         let desired =
             if deployment.is_some() { self.seen.workers.wanted.unwrap_or(self.seen.workers.asked) } else { 0 };
         WorkerCounts { desired, ready: u32::try_from(ready).unwrap_or(0) }
-    }
-
-    fn said(&self) -> Said<'_> {
-        Said { facts: self }
     }
 }
 

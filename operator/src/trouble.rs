@@ -12,6 +12,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Event, Pod};
 use pod::Seen;
+use std::borrow::Borrow;
 
 /// An image can't be had.
 pub const IMAGE_PULL_FAILED: &str = "ImagePullFailed";
@@ -53,7 +54,7 @@ pub struct Trouble {
 /// The worst that is wrong now with the pods of a campaign, its Job and its Deployment; none: nothing is known to be. `events` are core/v1 Events about the pods, the
 /// Job and the Deployment's ReplicaSets; others don't matter.
 pub fn of(
-    pods: &[Pod],
+    pods: &[impl Borrow<Pod>],
     job: Option<&Job>,
     deployment: Option<&Deployment>,
     events: &[Event],
@@ -69,6 +70,14 @@ pub fn of(
         .or_else(|| worst(&|seen| pod::out_of_memory(seen, now)))
         .or_else(|| worst(&|seen| pod::ended(seen, now)))
         .or_else(|| worst(&|seen| pod::node_lost(seen, now)))
+}
+
+/// Whether an Event may tell why pods are not there or do not run: no other is ever looked at.
+pub fn is_told_by(event: &Event) -> bool {
+    event
+        .reason
+        .as_deref()
+        .is_some_and(|reason| reason == missing::NOT_CREATED || missing::NOT_MOUNTED.contains(&reason))
 }
 
 /// A text of strangers, fit for a status.

@@ -8,6 +8,9 @@ use campaign::{
 use program::health::Health;
 use std::time::Duration;
 
+/// Longer than a backend that is restarted takes, and short enough for who looks on.
+const OBSTACLE_AFTER: Duration = Duration::from_secs(10);
+
 /// How a run is to behave: what a campaign says of it, and where and for how long it runs.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -23,6 +26,8 @@ pub struct Options {
     pub schedule: Schedule,
     /// When the campaign is paused because it goes wrong; none: only for a sender that is blocked.
     pub guard: Option<GuardSpec>,
+    /// How long no backend may have taken mails before a worker that stays tells it in the journal ([`journal::Obstacle`]).
+    pub obstacle_after: Duration,
     /// How long an orderly stop waits.
     pub grace: Grace,
     /// When it ends by itself.
@@ -56,6 +61,7 @@ impl From<&ValidCampaign> for Options {
             on_unknown: delivery.on_unknown,
             schedule: Schedule::of(campaign),
             guard: campaign.spec.guard,
+            obstacle_after: OBSTACLE_AFTER,
             grace: Grace::default(),
             until: Until::default(),
             metrics: Metrics::default(),

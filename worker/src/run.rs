@@ -2,6 +2,7 @@
 
 mod floor;
 mod link;
+mod obstacle;
 mod pausing;
 mod telling;
 mod waiting;
@@ -21,6 +22,7 @@ use floor::Floor;
 use journal::{Claimed, Tick};
 use letter::Letters;
 use link::Call;
+use obstacle::Lookout;
 use std::{sync::Arc, time::Duration};
 use tokio::sync::watch;
 use waiting::Poll;
@@ -100,6 +102,7 @@ struct Run<W> {
     suspended: bool,
     /// That no backend can be used was said.
     said_no_backend: bool,
+    lookout: Lookout,
     poll: Poll,
     last_tick: Moment,
     last_commit: Moment,
@@ -126,6 +129,7 @@ impl<W: journal::Worker> Run<W> {
             guard: Guard::default(),
             limits: options.guard.map(Limits::new),
             poll: Poll::new(options.until),
+            lookout: Lookout::new(options.obstacle_after),
             options,
             meter: Meter::new(progress),
             unsettled: Vec::new(),
@@ -291,7 +295,8 @@ impl<W: journal::Worker> Run<W> {
         self.last_tick = now;
         let renews = self.floor.under_way() > 0 && now.since(self.last_commit) >= RENEW;
         let writes = !self.unsettled.is_empty() || !self.batch.is_empty() || self.floor.link.needs(Call::Commit);
-        if self.floor.link.rests(now) || !(writes || renews) {
+        let obstacle = self.sighting(now);
+        if self.floor.link.rests(now) || !(writes || renews || obstacle.is_some()) {
             return Ok(Vec::new());
         }
         let finished = std::mem::take(&mut self.unsettled);
@@ -306,6 +311,7 @@ impl<W: journal::Worker> Run<W> {
             paced: paced.iter().map(due).collect(),
             at: clock.time(),
             pause: pause.clone(),
+            obstacle: obstacle.clone(),
         };
         if let Some(limits) = self.limits.as_mut().filter(|_| !finished.is_empty()) {
             limits.before(&self.worker.counts(), self.worker.share(), now);
@@ -313,6 +319,7 @@ impl<W: journal::Worker> Run<W> {
         let commit = self.worker.commit(tick);
         match self.floor.meanwhile(commit).await.ok_or(Error::JournalSilent)? {
             Ok(claimed) => {
+                self.lookout.told(obstacle.as_ref(), now);
                 self.committed(&finished, &claimed, now);
                 Ok(claimed)
             }

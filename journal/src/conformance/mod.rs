@@ -5,6 +5,7 @@
 
 mod following;
 mod model;
+mod obstacles;
 mod people;
 mod publishing;
 mod sending;
@@ -12,6 +13,7 @@ mod waiting;
 
 pub use following::*;
 pub use model::{Operation, follows_the_model, operations};
+pub use obstacles::*;
 pub use people::*;
 pub use publishing::*;
 pub use sending::*;
@@ -66,6 +68,7 @@ macro_rules! conformance {
             sending_overlaps_with_publishing,
             a_worker_that_has_gone_leaves_its_claims_unknown,
             there_is_one_worker_at_a_time_for_a_row,
+            an_obstacle_is_told_until_it_is_gone_and_stops_nothing,
             a_deferred_row_comes_back_when_due_and_not_before,
             due_rows_come_in_the_order_of_their_times_and_before_new_ones,
             pacing_costs_no_attempt_and_survives_a_crash,

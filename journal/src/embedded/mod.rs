@@ -24,7 +24,7 @@ pub use publish::EmbeddedPublisher;
 pub use tail::EmbeddedTail;
 pub use worker::EmbeddedWorker;
 
-use crate::{Command, Error, Journal, Paused, Pin, Preflighted, RowState, TailFrom, WorkerOptions};
+use crate::{Command, Error, Journal, Obstacle, Paused, Pin, Preflighted, RowState, TailFrom, WorkerOptions};
 use campaign::Counts;
 use engine::Engine;
 use jiff::Timestamp;
@@ -202,6 +202,10 @@ impl Journal for Embedded {
 
     async fn suspended(&self) -> Result<Option<Timestamp>, Error> {
         self.value("suspended").await
+    }
+
+    async fn obstacle(&self) -> Result<Option<Obstacle>, Error> {
+        self.value("obstacle").await
     }
 
     async fn tail(&self, from: TailFrom) -> Result<Self::Tail, Error> {

@@ -4,7 +4,7 @@ use super::codec::{key, kind, kind_of, nanos, slot};
 use super::fault::Fault;
 use super::ledger::{Begun, Draft, Ledger, Owner, Taken};
 use super::store;
-use crate::{Error, Paused, Tick};
+use crate::{Error, Paused, Sighting, Tick};
 use campaign::{Outcome, Settlement};
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
@@ -24,6 +24,7 @@ pub(super) struct Written {
     paced: Vec<(u64, u32, Timestamp)>,
     at: Timestamp,
     pause: Option<String>,
+    obstacle: Option<Sighting>,
 }
 
 impl Written {
@@ -35,7 +36,8 @@ impl Written {
         let mut claims: Vec<_> = tick.claims.iter().map(|queued| (queued.message.row, queued.attempt)).collect();
         claims.sort_unstable();
         let paced = tick.paced.iter().map(|(queued, due)| (queued.message.row, queued.attempt, *due)).collect();
-        Self { epoch, finished, claims, paced, at: tick.at, pause: tick.pause.take() }
+        let (pause, obstacle) = (tick.pause.take(), tick.obstacle.take());
+        Self { epoch, finished, claims, paced, at: tick.at, pause, obstacle }
     }
 
     /// Writes it, as part of a transaction.
@@ -48,6 +50,11 @@ impl Written {
         if let Some(reason) = self.pause.as_ref().filter(|_| !draft.paused) {
             store::set(connection, "paused", &Paused { reason: reason.clone(), at: self.at })?;
             draft.paused = true;
+        }
+        match &self.obstacle {
+            Some(Sighting::Met(obstacle)) => store::set(connection, "obstacle", obstacle)?,
+            Some(Sighting::Gone) => drop(connection.execute("DELETE FROM campaign WHERE key = 'obstacle'", [])?),
+            None => {}
         }
         move_mark(connection, ledger, draft)
     }

@@ -1,7 +1,7 @@
-//! What stands in `control`: pinned content, how far the list is published, pauses, decisions. Pure.
+//! What stands in `control`: pinned content, how far the list is published, pauses, obstacles, decisions. Pure.
 
 use super::wire::{Controlled, Decision, Published};
-use crate::{Paused, Pin, Preflighted, Tally};
+use crate::{Obstacle, Paused, Pin, Preflighted, Tally};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 
@@ -18,6 +18,8 @@ pub(super) struct Control {
     pub(super) paused: Option<Paused>,
     /// Since when sending is suspended, if it is.
     pub(super) suspended: Option<Timestamp>,
+    /// What keeps a worker from sending, as it was told last.
+    pub(super) obstacle: Option<Obstacle>,
     /// By offset: what people decided.
     pub(super) decisions: BTreeMap<i64, Decision>,
     /// Everything below this offset was read.
@@ -34,6 +36,7 @@ impl Control {
             Controlled::Preflight(found) => drop(self.preflight.get_or_insert(found)),
             Controlled::Paused(paused) => self.paused = paused,
             Controlled::Suspended(suspended) => self.suspended = suspended.map(|suspended| suspended.at),
+            Controlled::Obstacle(obstacle) => self.obstacle = obstacle,
             Controlled::Decision(decision) => drop(self.decisions.insert(offset, decision)),
         }
         self.next = self.next.max(offset + 1);

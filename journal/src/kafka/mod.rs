@@ -36,7 +36,7 @@ pub use tail::KafkaTail;
 pub use topics::{Ensured, Found};
 pub use worker::KafkaWorker;
 
-use crate::{Command, Error, Journal, Paused, Pin, Preflighted, RowState, TailFrom, WorkerOptions};
+use crate::{Command, Error, Journal, Obstacle, Paused, Pin, Preflighted, RowState, TailFrom, WorkerOptions};
 use campaign::Counts;
 use clients::{OVERHEAD, Prober, let_go};
 use jiff::Timestamp;
@@ -271,6 +271,10 @@ impl Journal for Kafka {
 
     async fn suspended(&self) -> Result<Option<Timestamp>, Error> {
         self.ask(|shared| shared.control(|control| control.suspended)).await
+    }
+
+    async fn obstacle(&self) -> Result<Option<Obstacle>, Error> {
+        self.ask(|shared| shared.control(|control| control.obstacle.clone())).await
     }
 
     async fn tail(&self, from: TailFrom) -> Result<Self::Tail, Error> {

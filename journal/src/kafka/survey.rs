@@ -2,7 +2,7 @@
 
 use super::control::Control;
 use super::fold::Sum;
-use crate::{Paused, Pin, Preflighted, Tally};
+use crate::{Obstacle, Paused, Pin, Preflighted, Tally};
 use campaign::Counts;
 use jiff::Timestamp;
 
@@ -22,6 +22,8 @@ pub struct Survey {
     pub paused: Option<Paused>,
     /// Since when sending is suspended, if it is.
     pub suspended: Option<Timestamp>,
+    /// What keeps workers from sending, as one of them has told last and not taken back; whether that is still so says [`Obstacle::holds`].
+    pub obstacle: Option<Obstacle>,
     /// The account.
     pub counts: Counts,
     /// Messages that are claimed by a worker that may still send them, and not settled.
@@ -47,6 +49,7 @@ impl Survey {
             published: control.published(),
             paused: control.paused.clone(),
             suspended: control.suspended,
+            obstacle: control.obstacle.clone(),
             counts: sum.counts,
             in_flight: sum.in_flight,
             left_behind: sum.left_behind,

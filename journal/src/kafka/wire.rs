@@ -8,7 +8,7 @@ mod schemas;
 
 pub use schemas::schemas;
 
-use crate::{Checkpoint, Paused, Pin, Preflighted};
+use crate::{Checkpoint, Obstacle, Paused, Pin, Preflighted};
 use campaign::{Message, Outcome, Settlement, Skipped};
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -45,6 +45,8 @@ pub mod schema {
     pub const PAUSED: &str = "paused.v1";
     /// `control`: [`super::Suspended`], or null once it is not any more.
     pub const SUSPENDED: &str = "suspended.v1";
+    /// `control`: [`crate::Obstacle`], or null once it is gone.
+    pub const OBSTACLE: &str = "obstacle.v1";
     /// `control`: [`super::Decision`].
     pub const DECISION: &str = "decision.v1";
 }
@@ -304,6 +306,8 @@ pub enum Controlled {
     Paused(Option<Paused>),
     /// Sending is suspended, or is not any more.
     Suspended(Option<Suspended>),
+    /// Something keeps a worker from sending, or does not any more.
+    Obstacle(Option<Obstacle>),
     /// A person decided.
     Decision(Decision),
 }
@@ -315,6 +319,7 @@ pub fn decode_control(key: &str, schema: &str, value: &[u8]) -> Result<Controlle
         schema::PREFLIGHT => decode(schema, value).map(Controlled::Preflight),
         schema::PAUSED => decode(schema, value).map(Controlled::Paused),
         schema::SUSPENDED => decode(schema, value).map(Controlled::Suspended),
+        schema::OBSTACLE => decode(schema, value).map(Controlled::Obstacle),
         schema::DECISION => decode(schema, value).map(Controlled::Decision),
         schema::SHARD => {
             let number = key.strip_prefix("shard.").and_then(|number| number.parse().ok());

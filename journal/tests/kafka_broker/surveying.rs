@@ -6,7 +6,7 @@ use campaign::{Counts, Outcome};
 use jiff::Timestamp;
 use journal::kafka::wire::{Counted, Event, Happened, Mark, Why};
 use journal::kafka::{Kafka, Timing};
-use journal::{Command, Journal, OnUnknown, Preflighted, Tally, Tick, Worker, WorkerOptions};
+use journal::{Command, Journal, Obstacle, OnUnknown, Preflighted, Sighting, Tally, Tick, Worker, WorkerOptions};
 use std::time::Duration;
 
 fn deferred(seconds: i64) -> Outcome {
@@ -44,6 +44,29 @@ async fn a_survey_shows_what_is_pinned_found_published_paused_and_suspended() {
     assert_eq!(survey.paused.map(|paused| paused.reason).as_deref(), Some("the relay says no"));
     journal.command(Command::Unsuspend).await.expect("decided");
     assert_eq!(journal.survey().await.expect("looked").suspended, None);
+}
+
+/// Has a worker see what the others have told, and say what it has seen itself; what a survey shows then.
+async fn say(journal: &Kafka, worker: &mut impl Worker, sighting: Sighting) -> Option<Obstacle> {
+    worker.take(0, at(1)).await.expect("taken");
+    let tick = Tick { obstacle: Some(sighting), at: at(1), ..Tick::default() };
+    worker.commit(tick).await.expect("committed");
+    journal.survey().await.expect("looked").obstacle
+}
+
+#[tokio::test]
+async fn an_obstacle_is_surveyed_and_ended_only_by_the_worker_that_told_it_last() {
+    let (_, journal) = with_messages().await;
+    let join = || journal.worker(WorkerOptions { on_unknown: OnUnknown::Hold, now: at(0) });
+    let (mut one, mut other) = (join().await.expect("a worker"), join().await.expect("a worker"));
+    assert_eq!(journal.survey().await.expect("looked").obstacle, None);
+    let [first, second] =
+        [2, 3].map(|seconds| Obstacle { reason: "backend relay: refused".to_owned(), at: at(seconds) });
+    assert_eq!(say(&journal, &mut one, Sighting::Met(first.clone())).await, Some(first.clone()));
+    assert_eq!(say(&journal, &mut other, Sighting::Gone).await, Some(first), "it has told nothing");
+    assert_eq!(say(&journal, &mut other, Sighting::Met(second.clone())).await, Some(second.clone()));
+    assert_eq!(say(&journal, &mut one, Sighting::Gone).await, Some(second), "the other is still held up");
+    assert_eq!(say(&journal, &mut other, Sighting::Gone).await, None);
 }
 
 #[tokio::test]

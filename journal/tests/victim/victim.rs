@@ -89,7 +89,7 @@ async fn churn(dir: PathBuf, mut random: Random, on_unknown: OnUnknown) -> Resul
         let paced = taken.split_off(in_hand).into_iter().map(|queued| (queued, at)).collect();
         // Some of the mails on their way have arrived, in any order.
         let finished = in_flight.extract_if(.., |_| random.below(3) > 0).collect();
-        let claimed = worker.commit(Tick { finished, claims: taken, paced, at, pause: None }).await?;
+        let claimed = worker.commit(Tick { finished, claims: taken, paced, at, ..Tick::default() }).await?;
         for mail in &claimed {
             let outcome =
                 if random.below(20) == 0 { Outcome::Released } else { outcome(mail.message().row, mail.attempt(), at) };

@@ -12,8 +12,8 @@ const OPERATORS: [&str; 6] = ["suspend", "kafka", "producer", "workers", "deleti
 pub(super) const KEY: &str = "campaign.yaml";
 
 /// The resource as its pods read it.
-pub fn campaign_file(campaign: &Campaign) -> Value {
-    let mut document = campaign.document();
+pub(super) fn campaign_file(campaign: &Campaign) -> Value {
+    let mut document = Value::clone(&campaign.document());
     if let Some(spec) = document["spec"].as_object_mut() {
         spec.retain(|field, _| !OPERATORS.contains(&field.as_str()));
     }

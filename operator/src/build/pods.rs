@@ -12,7 +12,6 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// Where pods have the campaign.
@@ -23,7 +22,7 @@ const KAFKA: &str = "/kafka";
 const USER: i64 = 65_532;
 /// The port of health and metrics.
 pub(super) const PORT: i32 = 8080;
-/// Longest message that Kubernetes takes from a container that ended, and where it looks for it.
+/// Where Kubernetes looks for what a container that ended has said last.
 const TERMINATION_LOG: &str = "/dev/termination-log";
 
 /// How this installation makes pods.
@@ -70,6 +69,7 @@ pub(super) fn template(input: &Input<'_>, own: Own<'_>) -> PodTemplateSpec {
     let ours = labels(input.campaign.name(), own.component);
     let nothing = DeclaredPod::default();
     let pod = own.template.and_then(|template| template.spec.as_ref()).unwrap_or(&nothing);
+    let (volumes, mounts) = mounted(input).into_iter().map(|Mounted { volume, mount }| (volume, mount)).unzip();
     PodTemplateSpec {
         metadata: Some(ObjectMeta {
             labels: with(declared.map(|metadata| &metadata.labels), ours),
@@ -77,8 +77,8 @@ pub(super) fn template(input: &Input<'_>, own: Own<'_>) -> PodTemplateSpec {
             ..ObjectMeta::default()
         }),
         spec: Some(PodSpec {
-            containers: vec![container(input, own.container, own.env, own.resources)],
-            volumes: Some(mounted(input).into_iter().map(|mounted| mounted.volume).collect()),
+            containers: vec![container(input, own.container, own.env, own.resources, mounts)],
+            volumes: Some(volumes),
             security_context: Some(security(pod.security_context.as_ref())),
             automount_service_account_token: Some(false),
             enable_service_links: Some(false),
@@ -113,7 +113,13 @@ fn pull_secrets(input: &Input<'_>, pod: &DeclaredPod) -> Option<Vec<LocalObjectR
     filled(names.into_iter().map(|name| LocalObjectReference { name }).collect())
 }
 
-fn container(input: &Input<'_>, own: Container, env: Vec<EnvVar>, resources: &Resources) -> Container {
+fn container(
+    input: &Input<'_>,
+    own: Container,
+    env: Vec<EnvVar>,
+    resources: &Resources,
+    mounts: Vec<VolumeMount>,
+) -> Container {
     let mut all = common_env(input);
     all.extend(env);
     Container {
@@ -131,7 +137,7 @@ fn container(input: &Input<'_>, own: Container, env: Vec<EnvVar>, resources: &Re
             requests: filled(resources.requests.clone()),
             ..ResourceRequirements::default()
         }),
-        volume_mounts: Some(mounted(input).into_iter().map(|mounted| mounted.mount).collect()),
+        volume_mounts: Some(mounts),
         security_context: Some(SecurityContext {
             allow_privilege_escalation: Some(false),
             read_only_root_filesystem: Some(true),
@@ -173,7 +179,7 @@ struct Mounted {
 
 /// What the pods read, in an order that doesn't depend on the order in the campaign.
 fn mounted(input: &Input<'_>) -> Vec<Mounted> {
-    let mut all = vec![campaign_file(input), scratch()];
+    let mut all = vec![campaign(input), scratch()];
     let kafka = input.kafka.secret.as_deref();
     let declared_kafka = input.valid.spec.kafka.connection.as_ref().map(|connection| connection.secret.name.as_str());
     let is_kafkas_alone = |name: &str| {
@@ -207,7 +213,8 @@ fn read_only(volume: Volume, path: String) -> Mounted {
     Mounted { volume, mount }
 }
 
-fn campaign_file(input: &Input<'_>) -> Mounted {
+/// The campaign's file.
+fn campaign(input: &Input<'_>) -> Mounted {
     let source = ConfigMapVolumeSource {
         name: Component::Campaign.of(input.campaign.name()),
         items: Some(vec![KeyToPath { key: file::KEY.to_owned(), path: file::KEY.to_owned(), ..KeyToPath::default() }]),
@@ -263,9 +270,4 @@ pub(super) fn selector(campaign: &str, component: Component) -> LabelSelector {
     let mut labels = labels(campaign, component);
     labels.retain(|name, _| name == INSTANCE || name == COMPONENT || name == super::MANAGED_BY);
     LabelSelector { match_labels: Some(labels), match_expressions: None }
-}
-
-/// JSON of what the pods of a template are made of.
-pub(super) fn json(template: &PodTemplateSpec) -> Value {
-    serde_json::to_value(template).unwrap_or_default()
 }

@@ -38,10 +38,11 @@ pub fn producer(input: &Input<'_>) -> Job {
     let mut metadata = metadata(input.campaign, Component::Producer);
     let document = campaign_file(input.campaign);
     let content = json!([document["spec"]["recipients"], document["spec"]["message"]]);
-    let annotation = |name: &str, value: &Value| (name.to_owned(), digest(value));
+    let pod = serde_json::to_value(&template).unwrap_or_default();
+    let annotation = |name: &str, value: Value| (name.to_owned(), digest(value));
     metadata.annotations = Some(BTreeMap::from([
-        annotation(MADE_OF, &json!([pods::json(&template), content])),
-        annotation(INPUTS, &json!([document, input.versions, pods::json(&template)])),
+        annotation(MADE_OF, json!([pod, content])),
+        annotation(INPUTS, json!([document, input.versions, pod])),
     ]));
     Job {
         metadata,

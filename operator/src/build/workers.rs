@@ -16,7 +16,7 @@ pub fn workers(input: &Input<'_>) -> Deployment {
     let workers = &input.valid.spec.workers;
     let credentials: BTreeMap<&String, &String> =
         input.versions.iter().filter(|(named, _)| named.starts_with("Secret/")).collect();
-    let annotation = |name: &str, value| (name.to_owned(), digest(&value));
+    let annotation = |name: &str, value| (name.to_owned(), digest(value));
     let mut template = pods::template(
         input,
         Own {

@@ -34,6 +34,7 @@ fn survey() -> Survey {
         published: true,
         paused: None,
         suspended: None,
+        obstacle: None,
         counts: Counts {
             total: 203,
             invalid: 3,
@@ -232,6 +233,24 @@ fn a_pod_that_does_not_run_is_told_where_it_matters() {
     let observed = Observed { children: Children::default(), ..there(survey()) };
     let status = said(&campaign(json!({})), &observed, &sending(), |facts| facts.trouble = Some(&trouble));
     assert_eq!(of_condition(&status, ConditionType::Degraded), ("True", "ImagePullFailed"));
+}
+
+#[test]
+fn that_no_backend_takes_mails_is_told_as_long_as_a_worker_says_so() {
+    let reason = "backend relay (mx.example.com:587): the server offers no AUTH";
+    let told = |seconds: i64| {
+        let at = now() - jiff::SignedDuration::from_secs(seconds);
+        let obstacle = Some(journal::Obstacle { reason: reason.to_owned(), at });
+        said(&campaign(json!({})), &there(Survey { obstacle, ..survey() }), &sending(), |_| {})
+    };
+    let fresh = told(100);
+    assert_eq!(of_condition(&fresh, ConditionType::Degraded), ("True", "NoBackend"));
+    assert_eq!(of_condition(&fresh, ConditionType::Progressing), ("False", "NoBackend"));
+    let message = &fresh.condition(ConditionType::Degraded).expect("there").message;
+    assert!(message.contains(reason) && message.contains("spec.delivery.backends"), "{message}");
+    let old = told(200);
+    assert_eq!(of_condition(&old, ConditionType::Degraded), ("True", "UnknownRecipients"));
+    assert_eq!(of_condition(&old, ConditionType::Progressing), ("True", "Sending"));
 }
 
 #[test]

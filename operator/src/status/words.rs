@@ -5,7 +5,7 @@ use crate::resource::{Campaign, Named};
 use crate::seen::{LET_GO, RESUME, SEND_AGAIN};
 use campaign::{Counts, Mistake};
 use jiff::Timestamp;
-use journal::{Preflighted, Tally};
+use journal::{Obstacle, Preflighted, Tally};
 
 /// So many mistakes are told.
 const MISTAKES: usize = 10;
@@ -78,6 +78,13 @@ pub(super) fn paused(kafka: &Kafka, campaign: &Campaign) -> String {
     format!("{}. When it is mended: kubectl annotate mc {} {RESUME}={}", paused.reason, campaign.name(), paused.at)
 }
 
+pub(super) fn no_backend(obstacle: &Obstacle) -> String {
+    format!(
+        "no backend takes mails: {}. They are tried again and again; mend the server, its Secret or spec.delivery.backends",
+        obstacle.reason
+    )
+}
+
 pub(super) fn undecided(unknown: u64, campaign: &Campaign) -> String {
     format!(
         "of {unknown} mails nobody knows whether they were delivered; decide with kubectl mailcampaign resolve {}",
@@ -97,8 +104,13 @@ pub(super) fn deleting(until: Option<Timestamp>) -> String {
     match until {
         Some(until) => format!(
             "the topics are being deleted; if Kafka does not answer, this is given up {}, or at once with the annotation {LET_GO}=true",
-            until.strftime("%Y-%m-%d %H:%M:%S UTC")
+            time(until)
         ),
         None => "nothing is left to be done".to_owned(),
     }
+}
+
+/// A moment, for people.
+pub(super) fn time(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
 }

@@ -11,6 +11,11 @@ use kube::ResourceExt;
 /// An Event that is older tells nothing of now: who makes pods tries again more often.
 const PAST: SignedDuration = SignedDuration::from_mins(15);
 
+/// The reason of an Event about who makes pods: the API server takes none.
+pub(super) const NOT_CREATED: &str = "FailedCreate";
+/// The reasons of Events about a pod's volumes.
+pub(super) const NOT_MOUNTED: [&str; 2] = ["FailedMount", "FailedAttachVolume"];
+
 /// The API server takes no pods.
 pub(super) fn refused(
     seen: &[Seen<'_>],
@@ -22,7 +27,7 @@ pub(super) fn refused(
     let newest_pod = seen.iter().filter_map(|seen| seen.pod.creation_timestamp()).map(|time| time.0).max();
     let current = |event: &&Event| {
         let at = last_seen(event);
-        event.reason.as_deref() == Some("FailedCreate") && at > newest_pod && !is_older(at, PAST, now)
+        event.reason.as_deref() == Some(NOT_CREATED) && at > newest_pod && !is_older(at, PAST, now)
     };
     let of_job = job.filter(|job| lacks_pods(job)).and_then(|job| {
         let about = |event: &&Event| is_about(event, "Job", &job.name_any(), job.uid().as_deref());
@@ -87,9 +92,7 @@ fn replica_failure(deployment: &Deployment) -> Option<&str> {
 /// What is said about a volume of the pod that can't be mounted.
 pub(super) fn mount<'a>(pod: &Pod, events: &'a [Event]) -> Option<&'a str> {
     let about = |event: &&Event| is_about(event, "Pod", &pod.name_any(), pod.uid().as_deref());
-    let of_volumes = |event: &&Event| {
-        event.reason.as_deref().is_some_and(|reason| ["FailedMount", "FailedAttachVolume"].contains(&reason))
-    };
+    let of_volumes = |event: &&Event| event.reason.as_deref().is_some_and(|reason| NOT_MOUNTED.contains(&reason));
     // "timed out waiting for the condition" says less than what came before it.
     let tells_why = |event: &&Event| {
         event.message.as_deref().is_some_and(|message| !message.starts_with("Unable to attach or mount"))

@@ -4,13 +4,14 @@ use super::{
     BAD_INPUT, CONFIG_MISSING, CONTAINER_NOT_CREATED, IMAGE_PULL_FAILED, MOUNT_FAILED, NODE_LOST, OUT_OF_MEMORY,
     PRODUCER_FAILED, Trouble, UNSCHEDULABLE, WORKER_FAILED, is_older, missing, says_missing, told,
 };
+use crate::build::{COMPONENT, Component};
+use crate::observed::pod_phase;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Event, Pod, PodCondition};
 use kube::ResourceExt;
+use std::borrow::Borrow;
 
-/// The label that tells producers from workers.
-const COMPONENT: &str = "app.kubernetes.io/component";
 /// The label with a producer's shard.
 const INDEX: &str = "batch.kubernetes.io/job-completion-index";
 /// The scheduler tries again before this is worth telling.
@@ -33,8 +34,8 @@ pub(super) struct Seen<'a> {
 }
 
 /// The pods that count, in a fixed order: of each shard the newest.
-pub(super) fn seen(pods: &[Pod]) -> Vec<Seen<'_>> {
-    let mut sorted: Vec<&Pod> = pods.iter().collect();
+pub(super) fn seen(pods: &[impl Borrow<Pod>]) -> Vec<Seen<'_>> {
+    let mut sorted: Vec<&Pod> = pods.iter().map(Borrow::borrow).collect();
     sorted.sort_by_key(|pod| (std::cmp::Reverse(pod.creation_timestamp()), pod.name_any()));
     let mut seen: Vec<Seen<'_>> = Vec::new();
     for pod in sorted {
@@ -42,15 +43,15 @@ pub(super) fn seen(pods: &[Pod]) -> Vec<Seen<'_>> {
         let newer = seen.iter_mut().find(|seen| index.is_some() && seen.pod.labels().get(INDEX) == index);
         match newer {
             Some(newer) => newer.before.push(pod),
-            None => seen.push(Seen { pod, before: Vec::new(), is_producer: component(pod) == "producer" }),
+            None => seen.push(Seen { pod, before: Vec::new(), is_producer: is_producer(pod) }),
         }
     }
     seen.sort_by_key(|seen| seen.pod.name_any());
     seen
 }
 
-fn component(pod: &Pod) -> &str {
-    pod.labels().get(COMPONENT).map_or("", String::as_str)
+fn is_producer(pod: &Pod) -> bool {
+    pod.labels().get(COMPONENT).is_some_and(|component| component == Component::Producer.name())
 }
 
 impl Seen<'_> {
@@ -185,7 +186,7 @@ fn failures<'a>(
 
 /// It used more memory than it may.
 pub(super) fn out_of_memory(seen: &Seen<'_>, now: Timestamp) -> Option<Trouble> {
-    let succeeded = seen.pod.status.as_ref().is_some_and(|status| status.phase.as_deref() == Some("Succeeded"));
+    let succeeded = pod_phase(seen.pod) == Some("Succeeded");
     let recent = |end: &ContainerStateTerminated| !is_older(finished(end), PAST, now);
     let mut killed = failures(seen).filter(|(_, _, end)| end.reason.as_deref() == Some("OOMKilled") && recent(end));
     let (pod, container, _) = killed.next().filter(|_| !succeeded)?;
@@ -212,7 +213,7 @@ pub(super) fn ended(seen: &Seen<'_>, now: Timestamp) -> Option<Trouble> {
 
 /// It has succeeded, or runs for so long that what ended it before is over.
 fn has_settled(pod: &Pod, now: Timestamp) -> bool {
-    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+    let phase = pod_phase(pod);
     let mut containers = containers(pod).peekable();
     let runs_long = |container: &ContainerStatus| {
         let running = container.state.as_ref().and_then(|state| state.running.as_ref());

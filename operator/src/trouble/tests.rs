@@ -4,6 +4,7 @@ use super::*;
 use serde_json::{Value, json};
 
 const NOW: &str = "2027-03-01T08:10:00Z";
+const NO_PODS: &[Pod] = &[];
 
 fn now() -> Timestamp {
     NOW.parse().expect("a time")
@@ -158,7 +159,7 @@ fn pods_that_a_quota_or_a_rule_refuses_are_told_by_the_job_or_the_deployment() {
     let waiting = job(json!({"active": 0, "ready": 0}));
     let of_job = [event("Job", "offers-producer", "jjjj", "FailedCreate", quota, 9)];
     assert_says(
-        of(&[], Some(&waiting), None, &of_job, now()),
+        of(NO_PODS, Some(&waiting), None, &of_job, now()),
         "PodsRefused",
         false,
         &["exceeded quota: compute", "spec.producer.resources"],
@@ -168,7 +169,7 @@ fn pods_that_a_quota_or_a_rule_refuses_are_told_by_the_job_or_the_deployment() {
         json!([{"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": security}]);
     let refused = deployment(json!({"conditions": condition}));
     assert_says(
-        of(&[], None, Some(&refused), &[], now()),
+        of(NO_PODS, None, Some(&refused), &[], now()),
         "PodsRefused",
         true,
         &["runAsNonRoot", "spec.workers.podTemplate.spec"],
@@ -184,7 +185,7 @@ fn pods_that_a_quota_or_a_rule_refuses_are_told_by_the_job_or_the_deployment() {
         9,
     )];
     assert_says(
-        of(&[], None, Some(&bare), &of_set, now()),
+        of(NO_PODS, None, Some(&bare), &of_set, now()),
         "PodsRefused",
         true,
         &["pods are refused: admission webhook"],
@@ -196,14 +197,14 @@ fn a_refusal_that_is_over_is_not_told_any_more() {
     let refusal = |uid, minute| [event("Job", "offers-producer", uid, "FailedCreate", "exceeded quota", minute)];
     let lacks = job(json!({"active": 3}));
     let pod = producer(0, 6, json!({"phase": "Running"}));
-    assert!(of(&[], Some(&lacks), None, &refusal("jjjj", 5), now()).is_some());
-    assert_eq!(of(&[], Some(&lacks), None, &refusal("of an earlier Job", 5), now()), None);
+    assert!(of(NO_PODS, Some(&lacks), None, &refusal("jjjj", 5), now()).is_some());
+    assert_eq!(of(NO_PODS, Some(&lacks), None, &refusal("of an earlier Job", 5), now()), None);
     assert_eq!(of(&[pod], Some(&lacks), None, &refusal("jjjj", 5), now()), None, "a pod was made since");
     for all_there in [json!({"active": 4}), json!({"active": 1, "succeeded": 3})] {
-        assert_eq!(of(&[], Some(&job(all_there)), None, &refusal("jjjj", 5), now()), None);
+        assert_eq!(of(NO_PODS, Some(&job(all_there)), None, &refusal("jjjj", 5), now()), None);
     }
     let much_later: Timestamp = "2027-03-01T08:20:00Z".parse().expect("a time");
-    assert_eq!(of(&[], Some(&lacks), None, &refusal("jjjj", 5), much_later), None);
+    assert_eq!(of(NO_PODS, Some(&lacks), None, &refusal("jjjj", 5), much_later), None);
 }
 
 #[test]
@@ -357,7 +358,7 @@ fn a_job_that_has_given_up_is_told_before_all_else_with_the_words_of_its_last_po
         worker(pending("ErrImagePull", "")),
     ];
     assert_says(of(&pods, Some(&failed), None, &[], now()), "BadInput", true, &["no such sheet"]);
-    assert_says(of(&[], Some(&failed), None, &[], now()), "BadInput", true, &["failed with exit code 2"]);
+    assert_says(of(NO_PODS, Some(&failed), None, &[], now()), "BadInput", true, &["failed with exit code 2"]);
     let hopeless = job(json!({"failed": 30, "conditions": condition("FailedIndexes")}));
     assert_says(
         of(&[failed_producer(1, 9, 1, Some("no broker"))], Some(&hopeless), None, &[], now()),
@@ -365,7 +366,12 @@ fn a_job_that_has_given_up_is_told_before_all_else_with_the_words_of_its_last_po
         true,
         &["no broker"],
     );
-    assert_says(of(&[], Some(&hopeless), None, &[], now()), "ProducerFailed", true, &["the producer's Job has failed"]);
+    assert_says(
+        of(NO_PODS, Some(&hopeless), None, &[], now()),
+        "ProducerFailed",
+        true,
+        &["the producer's Job has failed"],
+    );
 }
 
 #[test]

@@ -8,4 +8,5 @@ mod faults;
 mod life;
 mod node;
 mod stale;
+mod topics;
 mod world;

@@ -2,7 +2,7 @@
 
 use super::{
     Backends, Member,
-    breaker::{Breaker, Pass, Status},
+    breaker::{Breaker, Failures, Pass, Status},
 };
 use crate::{metrics::Phases, pacing::Moment};
 use campaign::spec::Retry;
@@ -164,11 +164,16 @@ impl Pool {
 
     fn why_given_up(&self, now: Moment) -> String {
         let each = self.troubles().map(|(member, failures)| {
-            let Member { name, address, .. } = member;
             let tries = if failures.openings == 1 { "once".to_owned() } else { format!("{} times", failures.openings) };
             let over = rough(now.since(failures.since));
-            format!("backend {name} ({address}): {}; found so {tries}{over}", failures.reason)
+            format!("{}; found so {tries}{over}", reason(member, &failures))
         });
+        each.collect::<Vec<_>>().join("; ")
+    }
+
+    /// Which can't be used now, and why: the same text as long as it is the same.
+    pub(crate) fn reasons(&self) -> String {
+        let each = self.troubles().map(|(member, failures)| reason(member, &failures));
         each.collect::<Vec<_>>().join("; ")
     }
 
@@ -178,9 +183,15 @@ impl Pool {
     }
 
     /// Those that can't be used now, and why.
-    pub(crate) fn troubles(&self) -> impl Iterator<Item = (&Member, super::breaker::Failures)> {
+    pub(crate) fn troubles(&self) -> impl Iterator<Item = (&Member, Failures)> {
         self.seats.iter().filter_map(|seat| Some((&seat.member, seat.breaker.failures()?)))
     }
+}
+
+/// Why a backend can't be used.
+fn reason(member: &Member, failures: &Failures) -> String {
+    let Member { name, address, .. } = member;
+    format!("backend {name} ({address}): {}", failures.reason)
 }
 
 /// A time span for people; nothing below a second.
@@ -288,5 +299,7 @@ mod tests {
             "backend 0 (here): connection refused; found so 2 times over 30s; \
              backend 1 (here): connection refused; found so 2 times over 30s"
         );
+        let same = "backend 0 (here): connection refused; backend 1 (here): connection refused";
+        assert_eq!(pool.reasons(), same, "without what changes from one time to the next");
     }
 }

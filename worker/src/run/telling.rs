@@ -1,7 +1,7 @@
 //! What a run tells: how it is getting on, and what it came to.
 
 use super::{Ended, Ending, Finished, Run};
-use crate::{Error, Progress, StopLevel, metrics::Load, pacing::Moment, progress::Trouble};
+use crate::{Error, Progress, metrics::Load, pacing::Moment, progress::Trouble};
 
 /// How often a journal that fails for good is tried once nothing is on its way, to settle what was finished.
 const SETTLE_TRIES: u32 = 10;
@@ -34,14 +34,6 @@ impl<W: journal::Worker> Run<W> {
         };
         self.meter.report(self.progress_now(), self.now());
         Ok(Some(Finished { counts, ended }))
-    }
-
-    /// Leaves the backends in an orderly way, unless there is no time for it.
-    // Mutable, so that the run can move between threads without its worker being shared by them.
-    pub(super) async fn say_goodbye(&mut self) {
-        if self.floor.stopping.level() != StopLevel::Now {
-            self.floor.desk.pool.close().await;
-        }
     }
 
     pub(super) fn report(&mut self) {

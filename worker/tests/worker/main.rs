@@ -6,6 +6,7 @@ mod hours;
 mod http;
 mod journal_fails;
 mod member;
+mod obstacles;
 mod outbox;
 mod outcomes;
 mod rates;

@@ -23,6 +23,10 @@ pub(crate) struct Group {
     pub(crate) down: AtomicBool,
     /// No call returns.
     pub(crate) hangs: AtomicBool,
+    /// Others have paused the campaign.
+    pub(crate) paused: AtomicBool,
+    /// No transaction ends.
+    pub(crate) mute: AtomicBool,
     /// Somebody else has taken over.
     pub(crate) fenced: AtomicBool,
     /// Calls that failed.
@@ -42,6 +46,8 @@ impl Group {
             share: Mutex::new(Share::WHOLE),
             down: AtomicBool::new(false),
             hangs: AtomicBool::new(false),
+            paused: AtomicBool::new(false),
+            mute: AtomicBool::new(false),
             fenced: AtomicBool::new(false),
             failed: AtomicUsize::new(0),
             takes: Mutex::default(),
@@ -100,6 +106,9 @@ impl<W: Worker> Worker for Member<W> {
 
     async fn commit(&mut self, tick: Tick) -> Result<Vec<Claimed>, Error> {
         self.group.answer().await?;
+        if self.group.mute.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
         lock(&self.group.commits).push(Instant::now());
         let released = tick.finished.iter().filter(|settlement| settlement.outcome == Outcome::Released);
         lock(&self.group.released).extend(released.map(|settlement| settlement.row));
@@ -122,7 +131,7 @@ impl<W: Worker> Worker for Member<W> {
     }
 
     fn paused(&self) -> bool {
-        self.inner.paused()
+        self.group.paused.load(Ordering::SeqCst) || self.inner.paused()
     }
 
     fn share(&self) -> Share {

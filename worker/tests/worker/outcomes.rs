@@ -89,19 +89,12 @@ async fn a_refused_sender_stops_the_run_at_once() {
             sink = sink.user("ann", "secret");
         }
         let sink = Sink::start(sink);
-        let mut backend = at(&sink, "relay");
-        let mut contents = campaign::Contents::in_directory(campaign.folder.path());
-        if phase == Phase::Auth {
-            backend["smtp"]["auth"] = json!({"secret": {"name": "relay"}});
-            for (key, value) in [("username", "ann"), ("password", "secret\n")] {
-                let key = campaign::spec::KeyRef { name: "relay".into(), key: key.into() };
-                contents.insert(campaign::ContentKey::Secret(key), value.as_bytes());
-            }
-        }
-        let from = campaign::EmailAddress::parse("people@example.com").expect("an address");
-        let specs = [serde_json::from_value(backend).expect("a backend")];
-        let backends = worker::Backends::build(&specs, &contents, &from).map_err(|found| format!("{found:?}"));
-        let finished = campaign.run(backends.expect("backends"), options()).await;
+        let backend = at(&sink, "relay");
+        let backends = match phase {
+            Phase::Auth => campaign.backend_with_login(backend),
+            _ => campaign.backends(&[backend]),
+        };
+        let finished = campaign.run(backends, options()).await;
         let Ended::Paused(reason) = finished.ended else { panic!("{phase:?}: {:?}", finished.ended) };
         assert!(reason.contains("the sender is refused") && reason.contains("not you"), "{reason}");
         assert!(!reason.contains("secret"), "{reason}");

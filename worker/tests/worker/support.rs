@@ -1,8 +1,9 @@
 //! A campaign in a temporary folder, and backends that do as they are told.
 
 use campaign::{
-    CampaignUid, Contents, Counts, EmailAddress, Fields, HumanDuration, Message, Outcome, Reply, Schedule, Settlement,
-    spec::{Backend as Spec, OnUnknown, Retry},
+    CampaignUid, ContentKey, Contents, Counts, EmailAddress, Fields, HumanDuration, Message, Outcome, Reply, Schedule,
+    Settlement,
+    spec::{Backend as Spec, KeyRef, OnUnknown, Retry},
 };
 use futures::future::BoxFuture;
 use jiff::Timestamp;
@@ -112,12 +113,25 @@ impl Campaign {
 
     /// Backends as the campaign's file would give them; each in JSON.
     pub(crate) fn backends(&self, specs: &[serde_json::Value]) -> Backends {
-        let specs: Vec<Spec> =
-            specs.iter().map(|spec| serde_json::from_value(spec.clone()).expect("a backend")).collect();
-        let from = EmailAddress::parse("people@example.com").expect("an address");
-        let contents = Contents::in_directory(self.folder.path());
-        Backends::build(&specs, &contents, &from).map_err(|found| format!("{found:?}")).expect("backends")
+        build(specs, &Contents::in_directory(self.folder.path()))
     }
+
+    /// An SMTP backend, given in JSON, that logs in as `ann` with the password `secret`.
+    pub(crate) fn backend_with_login(&self, mut spec: serde_json::Value) -> Backends {
+        spec["smtp"]["auth"] = json!({"secret": {"name": "relay"}});
+        let mut contents = Contents::in_directory(self.folder.path());
+        for (key, value) in [("username", "ann"), ("password", "secret\n")] {
+            let key = KeyRef { name: "relay".to_owned(), key: key.to_owned() };
+            contents.insert(ContentKey::Secret(key), value.as_bytes());
+        }
+        build(&[spec], &contents)
+    }
+}
+
+fn build(specs: &[serde_json::Value], contents: &Contents) -> Backends {
+    let specs: Vec<Spec> = specs.iter().map(|spec| serde_json::from_value(spec.clone()).expect("a backend")).collect();
+    let from = EmailAddress::parse("people@example.com").expect("an address");
+    Backends::build(&specs, contents, &from).map_err(|found| format!("{found:?}")).expect("backends")
 }
 
 fn letters(uid: CampaignUid, subject: &str) -> Arc<Letters> {
@@ -157,6 +171,7 @@ pub(crate) fn options() -> Options {
         health: Health::default(),
         schedule: Schedule::default(),
         guard: None,
+        obstacle_after: Duration::from_millis(200),
         clock: WallClock::default(),
     }
 }

@@ -9,7 +9,7 @@ use super::owned::{self, Owned};
 use super::{Request, Snapshot};
 use crate::kafka::Shared;
 use crate::kafka::transactor::Transactor;
-use crate::{Error, WorkerOptions};
+use crate::{Error, Obstacle, WorkerOptions};
 use campaign::{Counts, Settlement};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -77,6 +77,8 @@ pub(super) struct Actor {
     /// Claims of transactions of which it is not known whether they were committed, by partition and offset in `outcomes`: they were never sent. Not
     /// by row and attempt: after a transaction that was aborted another worker makes a claim of the same row and attempt.
     pub(super) never_sent: HashSet<(i32, i64)>,
+    /// The obstacle that this worker has told last, until it has taken it back.
+    pub(super) told: Option<Obstacle>,
     /// How far the partitions were when last looked at, and how many there are.
     pub(super) marks: Marks,
     pub(super) partitions: i32,
@@ -128,6 +130,7 @@ impl Actor {
             broken: Vec::new(),
             postponed: Vec::new(),
             never_sent: HashSet::new(),
+            told: None,
             marks: BTreeMap::new(),
             partitions: 0,
             known: 0,

@@ -3,7 +3,7 @@
 use super::owned::{Open, Owned, Stand, sender_gone};
 use crate::kafka::control::Control;
 use crate::kafka::wire::{Counted, Event, Happened, Verdict, Why};
-use crate::{OnUnknown, Paused, Queued};
+use crate::{OnUnknown, Paused, Queued, Sighting};
 use campaign::{Outcome, Reply, Settlement};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,6 +15,8 @@ pub(super) struct Form {
     pub(super) events: Vec<(i32, Event)>,
     /// A pause, for `control`.
     pub(super) pause: Option<Paused>,
+    /// An obstacle, for `control`.
+    pub(super) obstacle: Option<Sighting>,
     /// Partitions whose offset is to be committed though they have no event.
     pub(super) touch: BTreeSet<i32>,
     /// By partition: decisions below this offset are carried out with it.
@@ -26,7 +28,7 @@ pub(super) struct Form {
 impl Form {
     /// Whether there is nothing to write.
     pub(super) fn is_empty(&self) -> bool {
-        self.events.is_empty() && self.pause.is_none() && self.touch.is_empty()
+        self.events.is_empty() && self.pause.is_none() && self.obstacle.is_none() && self.touch.is_empty()
     }
 
     /// The partitions whose offsets it commits: `Late` events need none.

@@ -5,7 +5,7 @@ use super::form::{Form, Hand, late, settle};
 use super::owned::Undo;
 use crate::kafka::transactor::{Failed, Outgoing};
 use crate::kafka::wire::{Happened, Mark, encode, schema};
-use crate::{Claimed, Error, Lease, Paused, Queued, Tick, boottime};
+use crate::{Claimed, Error, Lease, Paused, Queued, Sighting, Tick, boottime};
 use campaign::{Outcome, Settlement};
 use jiff::Timestamp;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
@@ -95,8 +95,17 @@ impl Actor {
         if let Some(reason) = tick.pause.as_ref().filter(|_| self.follower.paused().is_none()) {
             form.pause = Some(Paused { reason: reason.clone(), at: tick.at });
         }
+        form.obstacle = tick.obstacle.clone().filter(|sighting| self.is_news(sighting));
         self.add_through(&mut form);
         form
+    }
+
+    /// Whether a sighting changes what stands in `control`: what another worker has told is not this one's to take back.
+    fn is_news(&self, sighting: &Sighting) -> bool {
+        match sighting {
+            Sighting::Met(_) => true,
+            Sighting::Gone => self.told.is_some() && self.told == self.follower.control.obstacle,
+        }
     }
 
     /// What is held of a row, if its partition is still this worker's.
@@ -236,6 +245,10 @@ impl Actor {
         if form.pause.is_some() {
             self.follower.control.paused.clone_from(&form.pause);
         }
+        if let Some(sighting) = &form.obstacle {
+            self.told = sighting.obstacle().cloned();
+            self.follower.control.obstacle.clone_from(&self.told);
+        }
         for ((partition, event), place) in form.events.iter().zip(places) {
             self.new_in_hand.remove(&(*partition, event.outbox));
             match &event.happened {
@@ -297,14 +310,18 @@ fn records<'n>(names: &'n crate::kafka::Names, form: &Form) -> Vec<Outgoing<'n>>
             value: encode(event),
         })
         .collect();
-    records.extend(form.pause.as_ref().map(|paused| Outgoing {
+    let for_control = |key: &str, schema, value| Outgoing {
         topic: &names.control,
         partition: 0,
-        key: "paused".to_owned(),
+        key: key.to_owned(),
         row: None,
         attempt: 0,
-        schema: schema::PAUSED,
-        value: encode(paused),
-    }));
+        schema,
+        value,
+    };
+    let paused = form.pause.as_ref().map(|paused| for_control("paused", schema::PAUSED, encode(paused)));
+    let obstacle = form.obstacle.as_ref().map(Sighting::obstacle);
+    let obstacle = obstacle.map(|obstacle| for_control("obstacle", schema::OBSTACLE, encode(&obstacle)));
+    records.extend(paused.into_iter().chain(obstacle));
     records
 }
