@@ -30,10 +30,9 @@ const INSTALL: &str = "upgrade --install mc charts/mailcampaign --namespace mail
 
 /// Starts, ends or looks at the cluster of this machine.
 pub(crate) fn run(options: &Options) -> Result<bool> {
-    let programs = target_folder().join("debug");
     let cluster = match &options.folder {
-        Some(folder) => Cluster::in_folder(std::path::absolute(folder)?, programs),
-        None => Cluster::of_this_machine(programs)?,
+        Some(folder) => Cluster::in_folder(std::path::absolute(folder)?, programs()),
+        None => of_this_machine()?,
     };
     match options.task {
         ClusterTask::Up => {
@@ -71,6 +70,16 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
             Ok(parts.iter().all(|(_, runs)| *runs))
         }
     }
+}
+
+/// The cluster that is started where nobody names another folder.
+pub(crate) fn of_this_machine() -> Result<Cluster> {
+    Ok(Cluster::of_this_machine(programs())?)
+}
+
+/// Where this project's own programs are.
+fn programs() -> PathBuf {
+    target_folder().join("debug")
 }
 
 fn print(variables: &[(&str, String)]) {

@@ -30,3 +30,6 @@ pub use error::Error;
 pub use go::{build_missing as build_missing_programs, missing as missing_programs, version};
 pub use helm::helm;
 pub use images::{BASE, build as build_image};
+
+/// Set by who runs several suites on one cluster, and ends it after them: what a suite has started stays.
+pub const STAYS: &str = "MAILCAMPAIGN_CLUSTER_STAYS";

@@ -141,7 +141,7 @@ impl Bench {
     }
 
     /// The broker of all rows.
-    fn kafka(&self) -> Result<&testkit::Kafka> {
+    pub(super) fn kafka(&self) -> Result<&testkit::Kafka> {
         if self.kafka.get().is_none() {
             let broker = testkit::Kafka::try_start(&KafkaOptions::default().runs_long())?;
             // There is one thread here.

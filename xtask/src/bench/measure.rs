@@ -53,6 +53,12 @@ pub(crate) fn number_from(command: &mut Command, label: &str) -> Result<f64> {
     number_behind(label, last).with_context(|| format!("expected a number behind \"{label}\" in \"{last}\""))
 }
 
+/// The number behind `label` in what was printed.
+pub(crate) fn number_in(printed: &str, label: &str) -> Result<f64> {
+    let found = printed.lines().find_map(|line| number_behind(label, line));
+    found.with_context(|| format!("expected a number behind \"{label}\""))
+}
+
 fn number_behind(label: &str, line: &str) -> Option<f64> {
     let rest = &line[line.find(label)? + label.len()..];
     let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());

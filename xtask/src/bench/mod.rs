@@ -5,6 +5,7 @@ mod campaigns;
 mod kafka;
 mod machine;
 mod measure;
+mod operator;
 mod peers;
 mod rows;
 mod table;
@@ -48,6 +49,8 @@ pub(crate) enum Row {
     KafkaJoin,
     /// A worker's transaction.
     KafkaTick,
+    /// The operator: its share of the time to the first pod; a thousand campaigns.
+    Operator,
 }
 
 /// Where and with what the rows are measured.
@@ -67,6 +70,7 @@ struct Bench {
 /// Measures the chosen rows and prints the table. True if each figure is at least what it must be.
 pub(crate) fn run(options: &Options) -> Result<bool> {
     needs::debian::ensure()?;
+    needs::kubernetes::ensure()?;
     let python = needs::python::ensure()?;
     build()?;
     let scratch = target_folder().join("bench");
@@ -93,7 +97,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
 /// Builds what is measured, as it is shipped.
 fn build() -> Result<()> {
     println!("building");
-    let programs = ["--package", "cli", "--package", "worker", "--package", "producer"];
+    let programs = ["--package", "cli", "--package", "worker", "--package", "producer", "--package", "operator"];
     run_command(&mut cargo(["build", "--quiet", "--release", "--bins"].into_iter().chain(programs)))?;
     for (package, example) in [
         ("worker", "smtp_speed"),
@@ -101,6 +105,7 @@ fn build() -> Result<()> {
         ("producer", "list_speed"),
         ("journal", "kafka_publish_bare"),
         ("journal", "kafka_tick"),
+        ("operator", "operator_speed"),
     ] {
         run_command(&mut cargo(["build", "--quiet", "--release", "--package", package, "--example", example]))?;
     }

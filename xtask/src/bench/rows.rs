@@ -34,6 +34,7 @@ impl Bench {
             Row::KafkaRest => return self.kafka_rest(),
             Row::KafkaJoin => self.kafka_join(),
             Row::KafkaTick => self.kafka_tick(),
+            Row::Operator => return self.operator(),
         };
         Ok(vec![line?])
     }

@@ -1,14 +1,14 @@
 //! `cargo xtask test`: every check of the project, in the order in which a mistake costs least.
 
+mod suites;
 mod summary;
 
 use crate::args::Test as Options;
-use crate::command::{self, cargo, find_program, shown};
+use crate::command::{self, cargo, find_program};
 use crate::{fuzz, kafka, needs};
-use anyhow::{Context, Result};
+use anyhow::{Result, anyhow};
 use clap::ValueEnum;
 use std::ffi::OsStr;
-use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -103,25 +103,54 @@ impl Checks {
                 "warnings",
             ])),
             Step::Deny => deny(),
-            Step::Tests => {
-                let mut command = cargo(["test", "--workspace", "--all-targets", "--no-fail-fast"]);
-                command.env(chaos::BUILT, "yes");
-                // Many wait for brokers and leases rather than for the processor.
-                command.env("RUST_TEST_THREADS", "4");
-                // It ends with this step.
-                let kafka = kafka::for_tests()?;
-                if let Some(kafka) = &kafka {
-                    command.env(BOOTSTRAP_VARIABLE, kafka.bootstrap());
-                }
-                self.tests_of(command)
+            Step::Tests => self.tests(),
+            Step::Doc => {
+                let mut command = cargo(["test", "--workspace", "--doc", "--no-fail-fast"]);
+                self.prepare(&mut command);
+                suites::count(&mut command, &mut self.tests, |line| println!("{line}"))
             }
-            Step::Doc => self.tests_of(cargo(["test", "--workspace", "--doc", "--no-fail-fast"])),
             Step::Fuzz => fuzz::run_each(FUZZ_SECONDS),
         }
     }
 
-    /// Runs cargo's tests, shows what they print, and counts them.
-    fn tests_of(&mut self, mut command: Command) -> Result<()> {
+    /// All test programs. Those that need a cluster wait for it most of the time, so they run beside the others; what they print comes at the end.
+    fn tests(&mut self) -> Result<()> {
+        command::run(&mut cargo(["test", "--quiet", "--workspace", "--all-targets", "--no-run"]))?;
+        let (mut here, mut there) = (suites::others()?, suites::on_cluster());
+        // It ends with this step.
+        let kafka = kafka::for_tests()?;
+        if let Some(kafka) = &kafka {
+            here.env(BOOTSTRAP_VARIABLE, kafka.bootstrap());
+        }
+        for command in [&mut here, &mut there] {
+            command.env(chaos::BUILT, "yes");
+            // Many wait for brokers and leases rather than for the processor.
+            command.env("RUST_TEST_THREADS", "4");
+            self.prepare(command);
+        }
+        let cluster = suites::ClusterOfTests::new()?;
+        std::thread::scope(|scope| {
+            let beside = scope.spawn(move || {
+                let (mut tests, mut printed) = (Tests::default(), Vec::new());
+                // Which of them runs is of no use between the lines of the others.
+                let ended =
+                    suites::count(there.stderr(Stdio::null()), &mut tests, |line| printed.push(line.to_owned()));
+                (tests, printed, ended.and(cluster.end()))
+            });
+            let ended = suites::count(&mut here, &mut self.tests, |line| println!("{line}"));
+            let (tests, printed, ended_there) =
+                beside.join().map_err(|_| anyhow!("the cluster's tests were not run"))?;
+            println!("\n== on a cluster");
+            for line in printed {
+                println!("{line}");
+            }
+            self.tests += tests;
+            ended.and(ended_there)
+        })
+    }
+
+    /// What all tests are told.
+    fn prepare(&mut self, command: &mut Command) {
         if self.python.is_none() && find_program("python3").is_some() {
             self.python = needs::python::ensure().ok();
         }
@@ -129,23 +158,6 @@ impl Checks {
             command.env("MAILCAMPAIGN_PYTHON", python);
         }
         command.args(self.name.iter().map(OsStr::new));
-        let mut child = command.stdout(Stdio::piped()).spawn().context("could not start cargo")?;
-        let mut tests = Tests::default();
-        if let Some(stdout) = child.stdout.take() {
-            for line in BufReader::new(stdout).lines() {
-                let line = line?;
-                tests.read(&line);
-                println!("{line}");
-            }
-        }
-        let status = child.wait()?;
-        // A program that doesn't compile, or dies, prints no result.
-        if !status.success() && tests.failed == 0 {
-            tests.failed = 1;
-        }
-        self.tests += tests;
-        anyhow::ensure!(status.success(), "{} ended with {status}", shown(&command));
-        Ok(())
     }
 }
 

@@ -64,7 +64,8 @@ impl Cluster {
         );
         let ran =
             xtask(&["cluster", "status"]).stderr(Stdio::null()).output().is_ok_and(|output| output.status.success());
-        let janitor = (!ran).then(end_with_this_process);
+        let stays = std::env::var_os(testkit::kubernetes::STAYS).is_some();
+        let janitor = (!ran && !stays).then(end_with_this_process);
         let up = xtask(&["cluster", "up"]).output().expect("xtask starts");
         assert!(up.status.success(), "cargo xtask cluster up: {}", String::from_utf8_lossy(&up.stderr));
         let printed = String::from_utf8_lossy(&up.stdout).into_owned();

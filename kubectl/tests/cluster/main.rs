@@ -1,6 +1,6 @@
 //! The commands that run in a pod, on a whole cluster: the one that the operator's end-to-end tests use, named or started as they do.
 
-#[path = "../../operator/tests/e2e/cluster.rs"]
+#[path = "../../../operator/tests/cluster/cluster.rs"]
 #[expect(dead_code, reason = "the operator's tests do more with it")]
 mod cluster;
 

@@ -2,10 +2,13 @@
 
 use crate::cluster::Use;
 use crate::world::{PATIENCE, World, until};
+use campaign::MailCampaignStatus;
 use campaign::status::Phase;
+use futures::StreamExt as _;
 use jiff::{SignedDuration, Timestamp, Unit};
+use kube::runtime::{WatchStreamExt as _, watcher};
 use serde_json::json;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The wall clock, as the mail server writes it down.
 fn now() -> f64 {
@@ -87,5 +90,33 @@ async fn e2e_a_window_that_closes_stops_sending_and_one_that_opens_goes_on() {
     campaign.change(json!({"delivery": {"window": null, "rate": {"perSecond": 1000}}})).await;
     campaign.status_within(Duration::from_mins(2), "it goes on", |status| status.phase == Some(Phase::Completed)).await;
     campaign.delivers_all(1_000).await;
+    world.leave().await;
+}
+
+#[tokio::test]
+async fn e2e_while_mails_are_sent_the_status_is_written_once_in_5_seconds_and_never_older_than_6() {
+    let _alone = Use::alone().await;
+    let world = World::new("pace").await;
+    world.put_list(1_500).await;
+    let campaign = world.campaign("notices", json!({"delivery": {"rate": {"perSecond": 60}}})).await;
+    campaign.has_sent(60).await;
+    let only = watcher::Config::default().fields("metadata.name=notices");
+    let changes = watcher(campaign.api(), only).default_backoff().applied_objects();
+    let statuses = changes.filter_map(async |changed| changed.expect("it is watched").status);
+    let mut written: Vec<(Instant, MailCampaignStatus)> = Vec::new();
+    let mut statuses = std::pin::pin!(statuses);
+    while let Some(status) = statuses.next().await.filter(|status| status.phase == Some(Phase::Sending)) {
+        if written.last().is_none_or(|(_, before)| *before != status) {
+            written.push((Instant::now(), status));
+        }
+    }
+    // The first was there before it was watched.
+    let mut gaps: Vec<f64> = written.windows(2).skip(1).map(|pair| (pair[1].0 - pair[0].0).as_secs_f64()).collect();
+    println!("seconds between two statuses: {gaps:.2?}");
+    assert!(gaps.len() >= 2, "too few statuses to say anything: {}", written.len());
+    gaps.sort_by(f64::total_cmp);
+    // What is seen of a write comes a moment later or sooner than the write; and a machine that does other things as well may miss one.
+    assert!(gaps[0] >= 4.8 && gaps[gaps.len() / 2] <= 6.0, "{gaps:?}");
+    campaign.delivers_all(1_500).await;
     world.leave().await;
 }

@@ -3,7 +3,7 @@
 use crate::campaign::Campaign;
 use crate::cluster::{SYSTEM, Use};
 use crate::world::{PATIENCE, World, kill, until};
-use campaign::status::Phase;
+use campaign::status::{ConditionType, Phase};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Pod;
@@ -53,19 +53,29 @@ async fn e2e_a_campaign_of_20_000_is_exact_though_pods_are_deleted_by_force_all_
         until("the Job", PATIENCE, async || world.api::<Job>().get_opt("notices-producer").await.expect("an answer"))
             .await;
     let killed = storm(&world, &campaign).await;
-    println!("deleted by force: {} operators, {} producers, {} workers", killed[0], killed[1], killed[2]);
-    assert!(killed.iter().all(|count| *count > 0), "nobody of a kind was deleted: {killed:?}");
+    let [operators, producers, workers, at_once] = killed;
+    println!(
+        "deleted by force: {operators} operators, {producers} producers, {workers} workers; {at_once} workers killed"
+    );
+    assert!(killed[..3].iter().all(|count| *count > 0), "nobody of a kind was deleted: {killed:?}");
     let counts = campaign.ends_exactly(ROWS).await;
+    if at_once > 0 {
+        // As it declares, nobody gets those again: a person decides.
+        let status = campaign.status().await;
+        let degraded = status.condition(ConditionType::Degraded).map(|one| one.reason.as_str());
+        assert_eq!(degraded == Some("UnknownRecipients"), counts.unknown > 0, "{degraded:?}, {counts:?}");
+    }
     println!("{} delivered, {} unknown, {} mails", counts.delivered, counts.unknown, campaign.mails().len());
     let still = world.api::<Job>().get("notices-producer").await.expect("the Job");
     assert_eq!(still.uid(), job.uid(), "the list was published by one Job");
     world.leave().await;
 }
 
-/// Deletes pods at random moments as long as less than nine of ten mails were sent: how many of each kind.
-async fn storm(world: &World, campaign: &Campaign<'_>) -> [usize; 3] {
+/// Deletes pods at random moments as long as less than nine of ten mails were sent, and kills workers: how many of each kind. A pod that is deleted hears
+/// of it and hands back what it has claimed; one that is killed leaves it behind.
+async fn storm(world: &World, campaign: &Campaign<'_>) -> [usize; 4] {
     let mut dice = Dice(SEED);
-    let mut killed = [0; 3];
+    let mut killed = [0; 4];
     let deadline = Instant::now() + PATIENCE;
     while (campaign.mails().len() as u64) < ROWS * 9 / 10 {
         assert!(Instant::now() < deadline, "it doesn't get on: {} mails", campaign.mails().len());
@@ -86,8 +96,14 @@ async fn storm(world: &World, campaign: &Campaign<'_>) -> [usize; 3] {
             continue;
         }
         let pod = &pods[usize::try_from(dice.below(pods.len() as u64)).expect("small")];
-        kill(&api, &pod.name_any()).await;
-        killed[kind] += 1;
+        let processes = if kind == 2 && dice.below(2) == 0 { processes_of(pod) } else { Vec::new() };
+        if processes.is_empty() {
+            kill(&api, &pod.name_any()).await;
+            killed[kind] += 1;
+        } else {
+            // Who has just ended can't be killed.
+            killed[3] += usize::from(signalled("-KILL", &processes));
+        }
     }
     killed
 }
@@ -139,8 +155,11 @@ impl Drop for Frozen {
 }
 
 fn signal(name: &str, processes: &[String]) {
-    let status = Command::new("kill").arg(name).args(processes).status().expect("kill");
-    assert!(status.success(), "kill {name} {processes:?}");
+    assert!(signalled(name, processes), "kill {name} {processes:?}");
+}
+
+fn signalled(name: &str, processes: &[String]) -> bool {
+    Command::new("kill").arg(name).args(processes).status().expect("kill").success()
 }
 
 #[tokio::test]
