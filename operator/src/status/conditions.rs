@@ -240,10 +240,13 @@ impl Facts<'_> {
             Some(survey) if survey.counts.unknown > 0 => {
                 yes("UnknownRecipients", words::undecided(survey.counts.unknown, self.campaign))
             }
-            None if self.decision.phase == Phase::Completed => match self.held(ConditionType::Degraded) {
-                Some(known) if known.reason == "UnknownRecipients" => yes("UnknownRecipients", &known.message),
-                _ => no("AsExpected", ""),
-            },
+            None if self.decision.phase == Phase::Completed => {
+                let recipients = self.campaign.status.as_ref().and_then(|status| status.recipients);
+                match recipients.map_or(0, |recipients| recipients.unknown) {
+                    0 => no("AsExpected", ""),
+                    unknown => yes("UnknownRecipients", words::undecided(unknown, self.campaign)),
+                }
+            }
             _ => no("AsExpected", ""),
         }
     }

@@ -236,6 +236,25 @@ fn a_pod_that_does_not_run_is_told_where_it_matters() {
 }
 
 #[test]
+fn mails_that_nobody_knows_of_are_told_also_when_something_else_was_worse_at_the_end() {
+    let done = || Survey {
+        counts: Counts { total: 200, published: 200, delivered: 198, unknown: 2, ..Counts::default() },
+        in_flight: 0,
+        ..survey()
+    };
+    let account = Account { is_as_declared: true, pinned: true, published: true, ended: true, ..Account::default() };
+    let seen = Seen { workers: Workers { wanted: Some(0), ..Workers::default() }, ..seen(Journal::There(account)) };
+    let trouble = Trouble { reason: "WorkerFailed", message: "killed".to_owned(), lasting: false };
+    let first = said(&campaign(json!({})), &there(done()), &seen, |facts| facts.trouble = Some(&trouble));
+    assert_eq!(of_condition(&first, ConditionType::Degraded), ("True", "WorkerFailed"));
+    let before = campaign(serde_json::to_value(&first).expect("JSON"));
+    let later = said(&before, &Observed::default(), &seen, |_| {});
+    assert_eq!(of_condition(&later, ConditionType::Degraded), ("True", "UnknownRecipients"));
+    let message = &later.condition(ConditionType::Degraded).expect("there").message;
+    assert!(message.starts_with("of 2 mails nobody knows"), "{message}");
+}
+
+#[test]
 fn that_no_backend_takes_mails_is_told_as_long_as_a_worker_says_so() {
     let reason = "backend relay (mx.example.com:587): the server offers no AUTH";
     let told = |seconds: i64| {

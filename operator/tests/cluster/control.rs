@@ -99,7 +99,7 @@ async fn e2e_while_mails_are_sent_the_status_is_written_once_in_5_seconds_and_ne
     let world = World::new("pace").await;
     world.put_list(1_500).await;
     let campaign = world.campaign("notices", json!({"delivery": {"rate": {"perSecond": 60}}})).await;
-    campaign.has_sent(60).await;
+    campaign.reaches(Phase::Sending).await;
     let only = watcher::Config::default().fields("metadata.name=notices");
     let changes = watcher(campaign.api(), only).default_backoff().applied_objects();
     let statuses = changes.filter_map(async |changed| changed.expect("it is watched").status);
