@@ -217,6 +217,24 @@ impl RecipientCounts {
             failed: counts.rejected + counts.refused + counts.dead,
         }
     }
+
+    /// The account alone.
+    pub fn counts(&self) -> Counts {
+        Counts {
+            total: self.total,
+            invalid: self.invalid,
+            duplicate: self.duplicate,
+            suppressed: self.suppressed,
+            published: self.published,
+            pending: self.pending,
+            delivered: self.delivered,
+            rejected: self.rejected,
+            refused: self.refused,
+            deferred: self.deferred,
+            dead: self.dead,
+            unknown: self.unknown,
+        }
+    }
 }
 
 /// One reason why mails were not delivered.

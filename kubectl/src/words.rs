@@ -2,9 +2,9 @@
 //! ([`campaign::told`]); what only the resource knows comes after them.
 
 use crate::cluster::Campaign;
-use campaign::status::{ConditionType, Failure, Phase, RecipientCounts, WorkerCounts};
+use campaign::MailCampaignStatus;
+use campaign::status::{ConditionType, Failure, Phase, WorkerCounts};
 use campaign::told::{self, Standing};
-use campaign::{Counts, MailCampaignStatus};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use serde::Serialize;
@@ -77,30 +77,13 @@ pub fn is_up_to_date(campaign: &Campaign) -> bool {
     observed.is_some() && observed == campaign.metadata.generation
 }
 
-fn counts(recipients: &RecipientCounts) -> Counts {
-    Counts {
-        total: recipients.total,
-        invalid: recipients.invalid,
-        duplicate: recipients.duplicate,
-        suppressed: recipients.suppressed,
-        published: recipients.published,
-        pending: recipients.pending,
-        delivered: recipients.delivered,
-        rejected: recipients.rejected,
-        refused: recipients.refused,
-        deferred: recipients.deferred,
-        dead: recipients.dead,
-        unknown: recipients.unknown,
-    }
-}
-
 impl Seen {
     /// What the resource tells at a time.
     pub fn of(campaign: &Campaign, now: Timestamp) -> Self {
         let nothing = MailCampaignStatus::default();
         let status = campaign.status.as_ref().unwrap_or(&nothing);
         let recipients = status.recipients.unwrap_or_default();
-        let counts = counts(&recipients);
+        let counts = recipients.counts();
         let backlog = counts.unfinished();
         let finished = status.phase == Some(Phase::Completed);
         let done_at = status.estimated_completion_time.as_ref().map(|time| time.0);

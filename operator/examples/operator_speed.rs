@@ -9,7 +9,6 @@ use anyhow::{Context, Result, bail};
 use futures::{StreamExt, TryStreamExt, stream};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::ConfigMap;
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams, PostParams, WatchEvent, WatchParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::{ApiResource, GroupVersionKind};
@@ -33,7 +32,12 @@ const WATCHED: Duration = Duration::from_mins(1);
 #[tokio::main]
 async fn main() -> Result<()> {
     let program = std::env::args().nth(1).context("which operator? operator_speed PROGRAM")?;
-    let server = tokio::task::spawn_blocking(ApiServer::start).await?;
+    let server = tokio::task::spawn_blocking(|| {
+        let server = ApiServer::start();
+        server.define(campaign::crd());
+        server
+    })
+    .await?;
     let bootstrap = tokio::task::spawn_blocking(|| Kafka::shared().bootstrap()).await?;
     let config = Kubeconfig::read_from(server.kubeconfig())?;
     let client = Client::try_from(Config::from_custom_kubeconfig(config, &KubeConfigOptions::default()).await?)?;
@@ -81,18 +85,9 @@ impl Drop for Operator {
 }
 
 async fn prepare(client: &Client) -> Result<()> {
-    let definitions = Api::<CustomResourceDefinition>::all(client.clone());
-    definitions.create(&PostParams::default(), &serde_json::from_value(campaign::crd().clone())?).await?;
     let list = json!({"metadata": {"name": "list"}, "data": {"list.csv": "Email\nann@example.com\n"}});
     let list: ConfigMap = serde_json::from_value(list)?;
     Api::<ConfigMap>::namespaced(client.clone(), NAMESPACE).create(&PostParams::default(), &list).await?;
-    let begun = Instant::now();
-    while campaigns(client).list(&ListParams::default()).await.is_err() {
-        if begun.elapsed() > PATIENCE {
-            bail!("the definition is not served");
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
     Ok(())
 }
 

@@ -77,26 +77,36 @@ impl Scope {
             + Sync
             + 'static,
     {
-        let (reader, writer) = store();
-        let stream = watcher(self.api::<K>(), config).default_backoff().modify(move |object| {
-            object.meta_mut().managed_fields = None;
-            trim(object);
-        });
-        (reader, stream.reflect(writer).touched_objects())
+        self.chosen(config, |_| true, trim)
     }
 
-    /// What the cluster warns of about pods that campaigns have or should have. Events about others are not kept.
-    fn warnings(&self) -> (Store<Event>, impl Stream<Item = Result<Event, WatchError>> + Send + use<>) {
+    /// The same of those that are worth keeping, by what never changes of one.
+    fn chosen<K>(
+        &self,
+        config: watcher::Config,
+        keep: fn(&K) -> bool,
+        trim: fn(&mut K),
+    ) -> (Store<K>, impl Stream<Item = Result<K, WatchError>> + Send + use<K>)
+    where
+        K: Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
+            + Clone
+            + DeserializeOwned
+            + Debug
+            + Send
+            + Sync
+            + 'static,
+    {
         let (reader, writer) = store();
-        let config = watcher::Config::default().fields("type=Warning");
-        let stream = watcher(self.api::<Event>(), config).default_backoff().modify(trim_warning);
-        let stream = stream.try_filter(|change| {
-            future::ready(match change {
-                watcher::Event::Apply(event) | watcher::Event::InitApply(event) | watcher::Event::Delete(event) => {
-                    trouble::is_told_by(event)
-                }
-                watcher::Event::Init | watcher::Event::InitDone => true,
-            })
+        let is_kept = move |change: &watcher::Event<K>| match change {
+            watcher::Event::Apply(object) | watcher::Event::InitApply(object) | watcher::Event::Delete(object) => {
+                keep(object)
+            }
+            watcher::Event::Init | watcher::Event::InitDone => true,
+        };
+        let stream = watcher(self.api::<K>(), config).default_backoff();
+        let stream = stream.try_filter(move |change| future::ready(is_kept(change))).modify(move |object| {
+            object.meta_mut().managed_fields = None;
+            trim(object);
         });
         (reader, stream.reflect(writer).touched_objects())
     }
@@ -114,7 +124,7 @@ pub fn watch(scope: &Scope) -> (Caches, Controller<Campaign>) {
     let (config_maps, of_config_maps) = scope.followed(everybodys(), trim_metadata::<ConfigMap>);
     let (secrets, of_secrets) = scope.followed(everybodys(), trim_metadata::<Secret>);
     let (claims, of_claims) = scope.followed(everybodys(), trim_metadata::<PersistentVolumeClaim>);
-    let (warnings, of_warnings) = scope.warnings();
+    let (warnings, of_warnings) = scope.chosen(everybodys().fields("type=Warning"), trouble::is_told_by, trim_warning);
     let (campaigns, writer) = store();
     let of_campaigns = watcher(scope.api::<Campaign>(), everybodys())
         .default_backoff()
@@ -132,23 +142,18 @@ pub fn watch(scope: &Scope) -> (Caches, Controller<Campaign>) {
         .watches_stream(of_config_maps, who_refers_to(&campaigns, Kind::ConfigMap))
         .watches_stream(of_secrets, who_refers_to(&campaigns, Kind::Secret))
         .watches_stream(of_claims, who_refers_to(&campaigns, Kind::Claim));
-    let stores = (files.clone(), producers.clone(), workers.clone(), autoscalers.clone(), pods.clone());
-    let metadata = (config_maps.clone(), secrets.clone(), claims.clone());
-    let told = warnings.clone();
-    let filled = async move {
-        // A cache whose writer is gone ends with the program. The campaigns' own is waited for by the controller.
-        let _ = tokio::join!(
-            stores.0.wait_until_ready(),
-            stores.1.wait_until_ready(),
-            stores.2.wait_until_ready(),
-            stores.3.wait_until_ready(),
-            stores.4.wait_until_ready(),
-            metadata.0.wait_until_ready(),
-            metadata.1.wait_until_ready(),
-            metadata.2.wait_until_ready(),
-            told.wait_until_ready(),
-        );
-    };
+    let listed = [
+        listed(&files),
+        listed(&producers),
+        listed(&workers),
+        listed(&autoscalers),
+        listed(&pods),
+        listed(&config_maps),
+        listed(&secrets),
+        listed(&claims),
+        listed(&warnings),
+    ];
+    let filled = future::join_all(listed).map(drop);
     let filled = filled.boxed().shared();
     let caches = Caches {
         campaigns,
@@ -164,6 +169,15 @@ pub fn watch(scope: &Scope) -> (Caches, Controller<Campaign>) {
         filled,
     };
     (caches, controller)
+}
+
+/// Resolves when a cache was filled once. One whose writer is gone ends with the program; the campaigns' own is waited for by the controller.
+fn listed<K>(store: &Store<K>) -> BoxFuture<'static, ()>
+where
+    K: Resource<DynamicType = ()> + Clone + Send + Sync + 'static,
+{
+    let store = store.clone();
+    async move { drop(store.wait_until_ready().await) }.boxed()
 }
 
 /// What in a campaign asks for something. Its status is written here, and never does.
@@ -204,7 +218,6 @@ fn trim_pod(pod: &mut Pod) {
 
 /// Of an Event only what it says, of what, and when.
 fn trim_warning(event: &mut Event) {
-    event.metadata.managed_fields = None;
     event.metadata.annotations = None;
     event.source = None;
     event.reporting_component = None;

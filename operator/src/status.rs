@@ -46,7 +46,7 @@ pub fn of(facts: &Facts<'_>) -> MailCampaignStatus {
     let survey = facts.observed.kafka.survey();
     let phase = facts.decision.phase;
     let recipients = survey.map(|survey| RecipientCounts::of(&survey.counts, survey.in_flight)).or(before.recipients);
-    let is_sending = matches!(phase, Phase::Sending | Phase::Loading);
+    let is_sending = facts.is_sending();
     let started = survey.is_some_and(|survey| survey.in_flight > 0 || survey.counts.with_outcome() > 0);
     let first_seen = |time: Option<Time>, happened: bool| time.or_else(|| happened.then(|| seconds(facts.now)));
     let is_complete = phase == Phase::Completed;
@@ -77,6 +77,10 @@ fn seconds(at: Timestamp) -> Time {
 }
 
 impl Facts<'_> {
+    fn is_sending(&self) -> bool {
+        matches!(self.decision.phase, Phase::Sending | Phase::Loading)
+    }
+
     fn workers(&self) -> WorkerCounts {
         let deployment = self.observed.children.workers.as_ref();
         let ready = deployment.and_then(|found| found.status.as_ref()?.ready_replicas).unwrap_or(0);

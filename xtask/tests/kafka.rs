@@ -150,6 +150,7 @@ fn test_step(bootstrap: Option<&str>) -> String {
     let folder = TempDir::new().expect("a folder");
     let cargo = folder.path().join("cargo");
     let script = r#"#!/bin/bash
+[ "$1" = metadata ] && exec echo '{"packages": []}'
 echo "told: $KAFKA_BOOTSTRAP_SERVERS"
 (: </dev/tcp/${KAFKA_BOOTSTRAP_SERVERS/://}) && echo "it answers"
 echo "test result: ok. 1 passed; 0 failed; 0 ignored""#;
@@ -160,6 +161,8 @@ echo "test result: ok. 1 passed; 0 failed; 0 ignored""#;
     let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
     command.args(["test", "--only", "tests"]).env("PATH", std::env::join_paths(folders).expect("a path"));
     command.env_remove("KAFKA_BOOTSTRAP_SERVERS");
+    // The suites on a cluster may be running: it isn't this test's to end.
+    command.env("MAILCAMPAIGN_CLUSTER_STAYS", "yes");
     if let Some(bootstrap) = bootstrap {
         command.env("KAFKA_BOOTSTRAP_SERVERS", bootstrap);
     }

@@ -44,7 +44,7 @@ pub(super) fn carry_out(store: &mut Store, command: &Command) -> Result<u64, Err
             Command::Resume => {
                 let changed = update(connection, QUEUE_AGAIN, None, &[&kind::REFUSED])?;
                 queued_again(draft, kind::REFUSED, changed);
-                connection.execute("DELETE FROM campaign WHERE key = 'paused'", [])?;
+                store::forget(connection, "paused")?;
                 draft.paused = false;
                 Ok(changed)
             }
@@ -56,7 +56,7 @@ pub(super) fn carry_out(store: &mut Store, command: &Command) -> Result<u64, Err
                 Ok(0)
             }
             Command::Unsuspend => {
-                connection.execute("DELETE FROM campaign WHERE key = 'suspended'", [])?;
+                store::forget(connection, "suspended")?;
                 draft.suspended = false;
                 Ok(0)
             }

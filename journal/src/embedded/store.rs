@@ -204,6 +204,12 @@ pub(super) fn set<T: Serialize>(connection: &Connection, name: &str, value: &T) 
     Ok(())
 }
 
+/// Takes a value of the campaign as a whole away.
+pub(super) fn forget(connection: &Connection, name: &str) -> Result<(), Fault> {
+    connection.prepare_cached("DELETE FROM campaign WHERE key = ?1")?.execute([name])?;
+    Ok(())
+}
+
 /// How far every shard is published.
 pub(super) fn shards(connection: &Connection) -> rusqlite::Result<Vec<(u32, Checkpoint)>> {
     let sql = "SELECT shard, next_row, published, invalid, duplicate, suppressed, done FROM shard ORDER BY shard";

@@ -53,7 +53,7 @@ impl Written {
         }
         match &self.obstacle {
             Some(Sighting::Met(obstacle)) => store::set(connection, "obstacle", obstacle)?,
-            Some(Sighting::Gone) => drop(connection.execute("DELETE FROM campaign WHERE key = 'obstacle'", [])?),
+            Some(Sighting::Gone) => store::forget(connection, "obstacle")?,
             None => {}
         }
         move_mark(connection, ledger, draft)

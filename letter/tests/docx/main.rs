@@ -1,4 +1,4 @@
-//! The DOCX merge through its public API. Needs python3 with python-docx and docxtpl, LibreOffice Writer and pdftotext.
+//! The DOCX merge through its public API. Needs a Python with python-docx and docxtpl (`MAILCAMPAIGN_PYTHON`, else python3), LibreOffice Writer and pdftotext.
 
 mod merge;
 mod package;

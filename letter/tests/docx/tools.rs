@@ -110,15 +110,26 @@ pub(crate) fn body(document: &[u8]) -> String {
     text[start..text.find("<w:sectPr/></w:body>").expect("its end")].to_owned()
 }
 
+/// The Python that has python-docx and docxtpl: the one that `cargo xtask test` names, else the one in PATH.
+fn python() -> Command {
+    Command::new(std::env::var_os("MAILCAMPAIGN_PYTHON").unwrap_or_else(|| "python3".into()))
+}
+
+/// What a run of it printed.
+fn printed(command: &mut Command) -> Vec<u8> {
+    let output = command.output().expect("Python starts");
+    let hint = "MAILCAMPAIGN_PYTHON names the Python to use; `cargo xtask test --only needs` makes one, ~/.cache/mailcampaign/python/bin/python";
+    assert!(output.status.success(), "{}\n({hint})", String::from_utf8_lossy(&output.stderr));
+    output.stdout
+}
+
 /// What python-docx reads of a document.
 pub(crate) fn read(document: &[u8]) -> Value {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("result.docx");
     std::fs::write(&path, document).expect("written");
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/read_docx.py");
-    let output = Command::new("python3").arg(script).arg(&path).output().expect("python3 runs");
-    assert!(output.status.success(), "python-docx: {}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&output.stdout).expect("JSON")
+    serde_json::from_slice(&printed(python().arg(script).arg(&path))).expect("JSON")
 }
 
 /// The paragraphs that python-docx reads of a merged template.
@@ -130,8 +141,7 @@ pub(crate) fn merged_paragraphs(bytes: &[u8], values: &Value) -> Value {
 pub(crate) fn made_by_python(code: &str) -> Vec<u8> {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("template.docx");
-    let output = Command::new("python3").args(["-c", code]).arg(&path).output().expect("python3 runs");
-    assert!(output.status.success(), "python: {}", String::from_utf8_lossy(&output.stderr));
+    printed(python().args(["-c", code]).arg(&path));
     std::fs::read(path).expect("the template")
 }
 
@@ -142,14 +152,7 @@ pub(crate) fn merged_by_docxtpl(template: &[u8], values: &Value) -> Vec<u8> {
     std::fs::write(&from, template).expect("written");
     let code = "import sys, json\nfrom docxtpl import DocxTemplate\nt = DocxTemplate(sys.argv[1])\n\
                 t.render(json.loads(sys.argv[3]), autoescape=True)\nt.save(sys.argv[2])";
-    let output = Command::new("python3")
-        .args(["-c", code])
-        .arg(&from)
-        .arg(&to)
-        .arg(values.to_string())
-        .output()
-        .expect("python3 runs");
-    assert!(output.status.success(), "docxtpl: {}", String::from_utf8_lossy(&output.stderr));
+    printed(python().args(["-c", code]).arg(&from).arg(&to).arg(values.to_string()));
     std::fs::read(to).expect("the result")
 }
 

@@ -253,8 +253,7 @@ impl Facts<'_> {
 
     /// What keeps the workers from sending, as one of them says.
     fn obstacle(&self) -> Option<&Obstacle> {
-        let is_sending = matches!(self.decision.phase, Phase::Sending | Phase::Loading);
-        let survey = self.observed.kafka.survey().filter(|_| is_sending)?;
+        let survey = self.observed.kafka.survey().filter(|_| self.is_sending())?;
         survey.obstacle.as_ref().filter(|obstacle| obstacle.holds(self.now))
     }
 

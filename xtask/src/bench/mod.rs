@@ -70,7 +70,6 @@ struct Bench {
 /// Measures the chosen rows and prints the table. True if each figure is at least what it must be.
 pub(crate) fn run(options: &Options) -> Result<bool> {
     needs::debian::ensure()?;
-    needs::kubernetes::ensure()?;
     let python = needs::python::ensure()?;
     build()?;
     let scratch = target_folder().join("bench");

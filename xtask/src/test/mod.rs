@@ -113,16 +113,16 @@ impl Checks {
         }
     }
 
-    /// All test programs. Those that need a cluster wait for it most of the time, so they run beside the others; what they print comes at the end.
+    /// All test programs. Those with a cluster wait for it most of the time, so they run beside the others; what they print comes at the end.
     fn tests(&mut self) -> Result<()> {
         command::run(&mut cargo(["test", "--quiet", "--workspace", "--all-targets", "--no-run"]))?;
-        let (mut here, mut there) = (suites::others()?, suites::on_cluster());
+        let (mut here, mut there, mut after) = (suites::others()?, suites::on_cluster(), suites::of_machine());
         // It ends with this step.
         let kafka = kafka::for_tests()?;
         if let Some(kafka) = &kafka {
             here.env(BOOTSTRAP_VARIABLE, kafka.bootstrap());
         }
-        for command in [&mut here, &mut there] {
+        for command in [&mut here, &mut there, &mut after] {
             command.env(chaos::BUILT, "yes");
             // Many wait for brokers and leases rather than for the processor.
             command.env("RUST_TEST_THREADS", "4");
@@ -133,9 +133,13 @@ impl Checks {
             let beside = scope.spawn(move || {
                 let (mut tests, mut printed) = (Tests::default(), Vec::new());
                 // Which of them runs is of no use between the lines of the others.
-                let ended =
-                    suites::count(there.stderr(Stdio::null()), &mut tests, |line| printed.push(line.to_owned()));
-                (tests, printed, ended.and(cluster.end()))
+                let mut count = |command: &mut Command| {
+                    suites::count(command.stderr(Stdio::null()), &mut tests, |line| printed.push(line.to_owned()))
+                };
+                let ended = count(&mut there);
+                let cluster_ended = cluster.end();
+                let ended = ended.and(cluster_ended).and(count(&mut after));
+                (tests, printed, ended)
             });
             let ended = suites::count(&mut here, &mut self.tests, |line| println!("{line}"));
             let (tests, printed, ended_there) =

@@ -13,15 +13,19 @@ use testkit::kubernetes::STAYS;
 /// What the suites are called that need a whole cluster.
 const ON_CLUSTER: &str = "cluster";
 
-/// The command that runs all but those of the cluster.
+/// The suite that compares the machine before and after a cluster of its own: no other may come or go meanwhile.
+const OF_MACHINE: &str = "machine";
+
+/// The command that runs all but those with a cluster.
 ///
 /// # Errors
 /// If cargo doesn't know the workspace.
 pub(super) fn others() -> Result<Command> {
     let known = output_of(&mut cargo(["metadata", "--no-deps", "--format-version", "1"]))?;
     let mut command = cargo(["test", "--workspace", "--lib", "--bins", "--examples", "--no-fail-fast"]);
-    for name in names(&serde_json::from_str(&known)?).into_iter().filter(|name| name != ON_CLUSTER) {
-        command.args(["--test", &name]);
+    let names = names(&serde_json::from_str(&known)?);
+    for name in names.iter().filter(|name| ![ON_CLUSTER, OF_MACHINE].contains(&name.as_str())) {
+        command.args(["--test", name]);
     }
     Ok(command)
 }
@@ -34,7 +38,7 @@ fn names(metadata: &Value) -> BTreeSet<String> {
     tests.filter_map(|target| target["name"].as_str().map(str::to_owned)).collect()
 }
 
-/// The command that runs those of the cluster.
+/// The command that runs those on a cluster.
 pub(super) fn on_cluster() -> Command {
     let mut command = cargo(["test", "--workspace", "--no-fail-fast", "--test", ON_CLUSTER]);
     // One after the other they use the same cluster.
@@ -42,18 +46,24 @@ pub(super) fn on_cluster() -> Command {
     command
 }
 
-/// Ends the cluster that those suites have started.
+/// The command that runs the one with a cluster of its own.
+pub(super) fn of_machine() -> Command {
+    cargo(["test", "--workspace", "--no-fail-fast", "--test", OF_MACHINE])
+}
+
+/// Ends the cluster that those suites have started, unless one ran before or whoever runs this wants to keep it.
 pub(super) struct ClusterOfTests {
-    ran_before: bool,
+    stays: bool,
 }
 
 impl ClusterOfTests {
     pub(super) fn new() -> Result<Self> {
-        Ok(Self { ran_before: cluster::of_this_machine()?.variables_if_up().is_some() })
+        let stays = std::env::var_os(STAYS).is_some() || cluster::of_this_machine()?.variables_if_up().is_some();
+        Ok(Self { stays })
     }
 
     pub(super) fn end(self) -> Result<()> {
-        if !self.ran_before {
+        if !self.stays {
             cluster::of_this_machine()?.down()?;
         }
         Ok(())

@@ -3,6 +3,7 @@
 use super::actor::{Actor, Mine};
 use super::form::{Form, Hand, late, settle};
 use super::owned::Undo;
+use crate::kafka::Shared;
 use crate::kafka::transactor::{Failed, Outgoing};
 use crate::kafka::wire::{Happened, Mark, encode, schema};
 use crate::{Claimed, Error, Lease, Paused, Queued, Sighting, Tick, boottime};
@@ -157,7 +158,7 @@ impl Actor {
     pub(super) fn write_at(&mut self, form: &Form, at: Timestamp) -> Result<(), Failed> {
         let began = boottime();
         let shared = self.shared.clone();
-        let records = records(&shared.names, form);
+        let records = records(&shared, form);
         let Some(life) = self.life.take() else {
             return Err(Failed::Aborted(Error::OutOfTurn("no member of the group".to_owned())));
         };
@@ -296,12 +297,12 @@ fn ignored(settlement: &Settlement) {
     tracing::warn!(row, attempt, "a result for a row that is not claimed is ignored");
 }
 
-fn records<'n>(names: &'n crate::kafka::Names, form: &Form) -> Vec<Outgoing<'n>> {
-    let mut records: Vec<Outgoing<'n>> = form
+fn records<'s>(shared: &'s Shared, form: &Form) -> Vec<Outgoing<'s>> {
+    let mut records: Vec<Outgoing<'s>> = form
         .events
         .iter()
         .map(|(partition, event)| Outgoing {
-            topic: &names.outcomes,
+            topic: &shared.names.outcomes,
             partition: *partition,
             key: event.row.to_string(),
             row: Some(event.row),
@@ -310,18 +311,12 @@ fn records<'n>(names: &'n crate::kafka::Names, form: &Form) -> Vec<Outgoing<'n>>
             value: encode(event),
         })
         .collect();
-    let for_control = |key: &str, schema, value| Outgoing {
-        topic: &names.control,
-        partition: 0,
-        key: key.to_owned(),
-        row: None,
-        attempt: 0,
-        schema,
-        value,
-    };
-    let paused = form.pause.as_ref().map(|paused| for_control("paused", schema::PAUSED, encode(paused)));
-    let obstacle = form.obstacle.as_ref().map(Sighting::obstacle);
-    let obstacle = obstacle.map(|obstacle| for_control("obstacle", schema::OBSTACLE, encode(&obstacle)));
-    records.extend(paused.into_iter().chain(obstacle));
+    let mut control = |key: &str, schema, value| records.push(shared.for_control(key.to_owned(), schema, value));
+    if let Some(paused) = &form.pause {
+        control("paused", schema::PAUSED, encode(paused));
+    }
+    if let Some(sighting) = &form.obstacle {
+        control("obstacle", schema::OBSTACLE, encode(&sighting.obstacle()));
+    }
     records
 }

@@ -1,6 +1,5 @@
 //! An API server alone.
 
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, Patch, PatchParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
@@ -8,10 +7,7 @@ use kube::{Client, Config};
 use serde_json::Value;
 use std::net::TcpStream;
 use std::path::Path;
-use std::time::{Duration, Instant};
 use testkit::ApiServer;
-
-const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A file of the workspace that holds one object.
 fn object(path: &str) -> Value {
@@ -26,29 +22,11 @@ async fn client(server: &ApiServer) -> Client {
     Client::try_from(config).expect("a client")
 }
 
-/// Applies the definition of the resource, and waits until it is served.
-async fn define(client: &Client) {
-    let definition = object("crds/mailcampaigns.mailcampaign.io.yaml");
-    let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
-    let name = "mailcampaigns.mailcampaign.io";
-    definitions.patch(name, &PatchParams::apply("test"), &Patch::Apply(&definition)).await.expect("it is accepted");
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let status = definitions.get(name).await.expect("it is there").status.unwrap_or_default();
-        let conditions = status.conditions.unwrap_or_default();
-        if conditions.iter().any(|condition| condition.type_ == "Established" && condition.status == "True") {
-            return;
-        }
-        assert!(Instant::now() < deadline, "never established: {conditions:?}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-}
-
 #[tokio::test]
 async fn the_definition_of_the_resource_is_accepted_and_its_rules_are_enforced() {
     let server = ApiServer::start();
     let client = client(&server).await;
-    define(&client).await;
+    server.define(object("crds/mailcampaigns.mailcampaign.io.yaml"));
     let kind = ApiResource::from_gvk(&GroupVersionKind::gvk("mailcampaign.io", "v1alpha1", "MailCampaign"));
     let campaigns: Api<DynamicObject> = Api::namespaced_with(client, "default", &kind);
     let mut campaign = object("examples/offers/campaign.yaml");

@@ -1,4 +1,4 @@
-//! A whole cluster: it works, and the machine is afterwards as it was before.
+//! A whole cluster: it works, and the machine is afterwards as it was before. `cargo xtask test` runs this while no other cluster runs.
 
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};

@@ -1,4 +1,0 @@
-//! Kubernetes as the tests get it.
-
-mod api_server;
-mod cluster;
