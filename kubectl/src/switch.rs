@@ -105,10 +105,15 @@ fn pausing(campaign: &Campaign, _: bool) -> Next {
         return Next::Write(json!({"spec": {"suspend": true}}));
     }
     let (Some(status), Some(phase)) = (status.filter(|_| is_up_to_date(campaign)), phase) else { return Next::Wait };
+    let workers = status.workers.unwrap_or_default();
+    let nobody_works = workers.desired == 0 && workers.ready == 0;
     match (phase, reason(status)) {
+        (Phase::Sending | Phase::Scheduled, _) => Next::Wait,
         // Whether it reached the journal, which is what workers follow, nobody knows.
-        (_, "StepFailed" | "KafkaUnavailable") | (Phase::Sending | Phase::Scheduled, _) => Next::Wait,
+        (_, "StepFailed" | "KafkaUnavailable") if phase != Phase::Paused || !nobody_works => Next::Wait,
         (Phase::Paused, _) => Next::Done("paused; nothing is sent until `kubectl mailcampaign resume`"),
+        // A resource that breaks a rule, say: the workers that it had may be there still.
+        _ if !nobody_works => Next::Wait,
         _ => Next::Done("paused; nothing will be sent until `kubectl mailcampaign resume`"),
     }
 }

@@ -1,9 +1,10 @@
 //! Does what was decided: writes to the cluster and to Kafka. Makes no choices.
 
-use crate::build::{self, Component, FINALIZER, INSTANCE, Input, MANAGED_BY, MANAGER};
+use crate::build::{self, Component, DECLARED, FINALIZER, INSTANCE, Input, MANAGED_BY, MANAGER};
 use crate::context::Context;
 use crate::drift;
 use crate::kafka::Journals;
+use crate::leader::NotLeading;
 use crate::lifecycle::Step;
 use crate::observed::{Children, is_alive};
 use crate::resource::Campaign;
@@ -44,6 +45,9 @@ pub enum Error {
     /// Kafka refuses, or doesn't answer.
     #[error(transparent)]
     Kafka(#[from] journal::Error),
+    /// Another replica leads by now.
+    #[error(transparent)]
+    NotLeading(#[from] NotLeading),
 }
 
 impl Error {
@@ -54,7 +58,7 @@ impl Error {
                 matches!(&**source, kube::Error::Api(status) if status.is_conflict() || status.is_not_found())
             }
             Self::StillThere(_) => true,
-            Self::NoKafka(_) | Self::Kafka(_) => false,
+            Self::NoKafka(_) | Self::Kafka(_) | Self::NotLeading(_) => false,
         }
     }
 }
@@ -126,7 +130,9 @@ impl Doing<'_> {
         }
     }
 
+    /// The way to Kafka, for a change there: the client of the API server asks by itself whether this replica may write, this one doesn't.
     fn journals(&self) -> Result<&Journals, Error> {
+        self.ctx.leader.may_write()?;
         self.journals.as_ref().map_err(|why| Error::NoKafka(why.clone()))
     }
 
@@ -142,12 +148,12 @@ impl Doing<'_> {
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Serialize + DeserializeOwned + Clone + Debug,
     {
-        let (uid, digest) = (self.campaign.uid(), || build::digest(as_json(declared)));
-        let mut wanted = as_json(declared);
+        let (uid, mut wanted) = (self.campaign.uid(), as_json(declared));
+        let digest = build::digest(wanted.clone());
+        wanted["metadata"]["annotations"][DECLARED] = json!(digest);
         if let Some(actual) = actual {
             let Some(difference) = drift::difference(&wanted, &as_json(actual)) else { return Ok(()) };
-            let known = digest();
-            if self.ctx.memory(uid, |memory| memory.was_applied(&known, actual)) {
+            if self.ctx.memory(uid, |memory| memory.was_applied(&digest, actual)) {
                 return Ok(());
             }
             debug!(object = describe(declared), difference, "is not as declared");
@@ -159,8 +165,7 @@ impl Doing<'_> {
         let applied = api.patch(&declared.name_any(), &applying, &Patch::Apply(&wanted)).await;
         let applied = applied.map_err(|error| failed(declared, error))?;
         info!(object = describe(declared), created = actual.is_none(), "applied");
-        let known = digest();
-        self.ctx.memory(uid, |memory| memory.applied(known, &applied));
+        self.ctx.memory(uid, |memory| memory.applied(digest, &applied));
         Ok(())
     }
 

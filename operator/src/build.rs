@@ -35,6 +35,8 @@ pub const FINALIZER: &str = "mailcampaign.io/topics";
 pub const MADE_OF: &str = "mailcampaign.io/made-of";
 /// Annotation of a Job: everything that it reads; if it failed and this is another now, it is tried again.
 pub const INPUTS: &str = "mailcampaign.io/inputs";
+/// Annotation of an object: a digest of all that is declared of it. Another value also tells that something is not declared any more.
+pub const DECLARED: &str = "mailcampaign.io/declared";
 /// Annotation of worker pods: the campaign's file; another value rolls out.
 pub const FILE: &str = "mailcampaign.io/campaign-file";
 /// Annotation of worker pods: the credentials' versions; another value rolls out.

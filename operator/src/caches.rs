@@ -224,11 +224,10 @@ fn trim_warning(event: &mut Event) {
     event.reporting_instance = None;
 }
 
-/// Of what campaigns refer to only that it exists, and that it changes.
+/// Of what campaigns refer to only that it exists, that it changes, and whose it is.
 fn trim_metadata<K>(object: &mut PartialObjectMeta<K>) {
     object.metadata.annotations = None;
     object.metadata.labels = None;
-    object.metadata.owner_references = None;
 }
 
 /// The campaign that an object was made for.
@@ -295,11 +294,17 @@ impl Caches {
             file: own(&self.files, campaign, Component::Campaign, &mut leftovers),
             producer: own(&self.producers, campaign, Component::Producer, &mut leftovers),
             workers: own(&self.workers, campaign, Component::Worker, &mut leftovers),
-            autoscaler: own(&self.autoscalers, campaign, Component::Worker, &mut leftovers),
+            // Somebody else's of this name scales the workers: it is left alone.
+            autoscaler: own(&self.autoscalers, campaign, Component::Worker, &mut Vec::new()),
             has_foreign_autoscaler: self.has_foreign_autoscaler(campaign),
             pods: self.pods_of(campaign),
             events: Vec::new(),
         };
+        // One without our labels is followed by its metadata only.
+        let is_unknown = children.file.is_none() && leftovers.is_empty();
+        if is_unknown {
+            own(&self.config_maps, campaign, Component::Campaign, &mut leftovers);
+        }
         (children, leftovers)
     }
 

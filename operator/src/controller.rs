@@ -90,6 +90,7 @@ pub async fn reconcile(campaign: Arc<Campaign>, ctx: Arc<Context>) -> Result<Act
         decision: &decision,
         failed: failed.as_deref(),
         trouble: trouble.as_ref(),
+        retry_of_input: look.retry_of_input(),
         failures: &found.failures,
         pace: found.pace,
         deletion_until: deletion_until(&campaign, ctx.deletion_deadline),
@@ -148,8 +149,10 @@ fn again(look: &Look<'_>, decision: &Decision, applied: &Result<(), apply::Error
     match decision.waits_for {
         // What comes to its pods, a watch tells.
         WaitsFor::Producer if look.observed.children.pods.is_empty() => NOW_AND_THEN,
-        WaitsFor::Pods | WaitsFor::Producer => SOON,
-        WaitsFor::Workers | WaitsFor::Kafka | WaitsFor::Leftovers => until(change).min(OFTEN),
+        WaitsFor::Pods | WaitsFor::Producer | WaitsFor::Leftovers => SOON,
+        WaitsFor::Workers | WaitsFor::Kafka => until(change).min(OFTEN),
+        // Its producers or workers go on meanwhile.
+        _ if look.is_under_way() => until(change).min(OFTEN),
         WaitsFor::Nothing => until(look.expires_at()),
         _ => until(change),
     }

@@ -15,6 +15,7 @@ pub mod lifecycle;
 pub mod observe;
 pub mod observed;
 pub mod resource;
+pub mod rights;
 pub mod run;
 pub mod scaling;
 pub mod seen;

@@ -121,6 +121,8 @@ pub struct Workers {
     pub has_pods: bool,
     /// As many pods could help now; none: somebody else's to decide.
     pub wanted: Option<u32>,
+    /// Somebody else's autoscaler scales them.
+    pub has_foreign_autoscaler: bool,
 }
 
 /// Something to do. Each may be done again without harm.
@@ -208,7 +210,7 @@ pub fn next(seen: &Seen) -> Decision {
         return delete(seen, deletion);
     }
     if seen.asked.is_invalid {
-        return decided(Phase::Failed, WaitsFor::ValidSpec, Vec::new());
+        return while_invalid(seen);
     }
     if seen.asked.expired {
         return decided(Phase::Completed, WaitsFor::Nothing, vec![Step::DeleteCampaign]);
@@ -223,9 +225,25 @@ pub fn next(seen: &Seen) -> Decision {
         Journal::Absent { .. } if seen.was_pinned || seen.producer == Producer::Done => stop(seen, WaitsFor::Topics),
         Journal::Absent { already_sent: true } => stop(seen, WaitsFor::SendAgain),
         Journal::Absent { already_sent: false } => begin(seen, Account::default()),
+        // Made anew by somebody, but not what was in them: begun once more, everybody would get a second mail.
+        Journal::There(account) if seen.was_pinned && !account.pinned => stop(seen, WaitsFor::Topics),
         Journal::There(account) if account.ended && account.published => end(seen, *account),
         Journal::There(account) => begin(seen, *account),
     }
+}
+
+/// What runs goes on as it was declared last, but for a suspension.
+fn while_invalid(seen: &Seen) -> Decision {
+    let mut steps = Vec::new();
+    if seen.asked.suspend {
+        if let Journal::There(account) = &seen.journal
+            && !account.suspended
+        {
+            steps.push(Step::Suspend);
+        }
+        stop_workers(seen, &mut steps);
+    }
+    decided(Phase::Failed, WaitsFor::ValidSpec, steps)
 }
 
 /// Workers end first, then the topics go, if that is asked for, and then the resource may.
@@ -261,6 +279,9 @@ fn hold(seen: &Seen) -> Option<Step> {
 /// Nothing is begun, and what sends is stopped.
 fn stop(seen: &Seen, waits_for: WaitsFor) -> Decision {
     let mut steps: Vec<Step> = hold(seen).into_iter().collect();
+    if matches!(seen.producer, Producer::Running { .. }) {
+        steps.push(Step::RemoveProducer);
+    }
     stop_workers(seen, &mut steps);
     decided(Phase::Failed, waits_for, steps)
 }
@@ -271,10 +292,13 @@ fn stop_workers(seen: &Seen, steps: &mut Vec<Step>) {
     }
 }
 
-/// Kafka doesn't answer: what runs is kept as declared, nothing is begun and nothing is scaled.
+/// Kafka doesn't answer: what runs is kept as declared, nothing is begun and nothing is scaled. Only a suspension can't wait: without its record the workers
+/// are ended.
 fn while_silent(seen: &Seen, account: Account) -> Decision {
     let mut steps: Vec<Step> = hold(seen).into_iter().collect();
-    if account.pinned && seen.workers.exists {
+    if seen.asked.suspend && !account.suspended {
+        stop_workers(seen, &mut steps);
+    } else if account.pinned && seen.workers.exists {
         steps.extend([Step::WriteFile, Step::Send]);
     }
     decided(phase_of(seen, account), WaitsFor::Kafka, steps)
@@ -283,18 +307,31 @@ fn while_silent(seen: &Seen, account: Account) -> Decision {
 /// Towards the end: topics, list, workers.
 fn begin(seen: &Seen, account: Account) -> Decision {
     let mut steps: Vec<Step> = hold(seen).into_iter().collect();
+    let has_topics = matches!(seen.journal, Journal::There(_));
+    if has_topics {
+        // Before everything that may fail: it stops the mails.
+        write_down(seen, account, &mut steps);
+    }
     if !seen.has_references && !account.published {
+        if is_held(seen, account) {
+            stop_workers(seen, &mut steps);
+            return decided(Phase::Paused, waits_for(seen, account, false), steps);
+        }
         // What runs may go on with what it has.
         return decided(Phase::Pending, WaitsFor::References, steps);
     }
     steps.push(Step::WriteFile);
-    if !account.is_as_declared {
+    if !account.is_as_declared && !account.pinned {
         steps.push(Step::EnsureTopics);
     }
-    write_down(seen, account, &mut steps);
+    if !has_topics {
+        write_down(seen, account, &mut steps);
+    }
     let failed = !account.published && publish(seen, &mut steps);
     if account.pinned {
         send(seen, &mut steps);
+        // Growing may be refused; what runs doesn't wait for it.
+        steps.extend((!account.is_as_declared).then_some(Step::EnsureTopics));
     }
     let phase = if failed { Phase::Failed } else { phase_of(seen, account) };
     decided(phase, waits_for(seen, account, failed), steps)
@@ -310,6 +347,11 @@ fn write_down(seen: &Seen, account: Account, steps: &mut Vec<Step>) {
     if account.paused && seen.asked.resume {
         steps.push(Step::Resume);
     }
+}
+
+/// Whether nothing is sent until somebody says so.
+fn is_held(seen: &Seen, account: Account) -> bool {
+    account.pinned && (account.paused || account.suspended || seen.asked.suspend)
 }
 
 /// Has the producers run. Returns whether they have failed for good.
@@ -330,10 +372,9 @@ fn send(seen: &Seen, steps: &mut Vec<Step>) {
         return;
     }
     steps.push(Step::Send);
-    match seen.workers.wanted {
-        Some(0) => steps.push(Step::RemoveAutoscaler),
-        _ => steps.push(Step::Autoscale),
-    }
+    // Two autoscalers of the same pods are none.
+    let is_others = seen.workers.has_foreign_autoscaler;
+    steps.push(if is_others || seen.workers.wanted == Some(0) { Step::RemoveAutoscaler } else { Step::Autoscale });
     if let Some(wanted) = seen.workers.wanted
         && (wanted != seen.workers.asked || !seen.workers.exists)
     {
@@ -356,14 +397,14 @@ fn phase_of(seen: &Seen, account: Account) -> Phase {
     if !account.pinned {
         return Phase::Validating;
     }
-    if !account.published {
-        return Phase::Loading;
-    }
-    if account.ended {
+    if account.ended && account.published {
         return Phase::Completed;
     }
-    if account.paused || account.suspended || seen.asked.suspend {
+    if is_held(seen, account) {
         return Phase::Paused;
+    }
+    if !account.published {
+        return Phase::Loading;
     }
     if account.waits_for_start { Phase::Scheduled } else { Phase::Sending }
 }
@@ -371,9 +412,9 @@ fn phase_of(seen: &Seen, account: Account) -> Phase {
 fn waits_for(seen: &Seen, account: Account, failed: bool) -> WaitsFor {
     match () {
         () if failed => WaitsFor::Content,
+        () if account.pinned && account.paused => WaitsFor::Resume,
+        () if account.pinned && seen.asked.suspend => WaitsFor::Unsuspension,
         () if !account.published => WaitsFor::Producer,
-        () if account.paused => WaitsFor::Resume,
-        () if seen.asked.suspend => WaitsFor::Unsuspension,
         () if account.waits_for_start => WaitsFor::Start,
         () => WaitsFor::Workers,
     }

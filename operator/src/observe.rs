@@ -39,16 +39,16 @@ pub struct Found {
 pub async fn observe(ctx: &Context, campaign: &Campaign, valid: Option<&ValidCampaign>) -> Found {
     let (mut children, leftovers) = ctx.caches.children(campaign);
     let mut references = references_of(ctx, campaign);
-    let connection = valid.and_then(|valid| valid.spec.kafka.connection.as_ref());
+    let connection = campaign.kafka.connection.as_ref();
     let connection =
         connection.and_then(|connection| references.versions.get(&format!("Secret/{}", connection.secret.name)));
+    // Also of a campaign that breaks a rule: it may have topics to delete.
     let journals = ctx.connections.of(campaign, connection.map(String::as_str)).await;
     let is_deleted = campaign.metadata.deletion_timestamp.is_some();
-    let kafka = match (&journals, valid) {
-        (_, None) => Kafka::NotAsked,
+    let kafka = match &journals {
         _ if is_deleted => Kafka::NotAsked,
-        (Err(why), Some(_)) => Kafka::Silent { why: why.clone(), last: remembered(ctx, campaign) },
-        (Ok(journals), Some(_)) => look(ctx, campaign, journals).await,
+        Err(why) => Kafka::Silent { why: why.clone(), last: remembered(ctx, campaign) },
+        Ok(journals) => look(ctx, campaign, journals).await,
     };
     if let Kafka::There(survey) = &kafka
         && let Some(pin) = &survey.pin
@@ -111,9 +111,19 @@ async fn look(ctx: &Context, campaign: &Campaign, journals: &Journals) -> Kafka 
     if let Some(survey) = fresh {
         return Kafka::There(Box::new(survey));
     }
-    let asked = match is_at_rest(ctx, campaign, journals).await {
-        Ok(true) => return Kafka::NotAsked,
-        Ok(false) => ask(ctx, campaign, journals).await,
+    let asked = match rest(campaign, journals).await {
+        Ok(Rest::Surely) => return Kafka::NotAsked,
+        Ok(Rest::IfItEndsAt(end)) => {
+            if ctx.memory(campaign.uid(), |memory| memory.control_end) == Some(end) {
+                return Kafka::NotAsked;
+            }
+            let asked = ask(ctx, campaign, journals).await;
+            // Remembered only with what was seen there: what else was written must not be taken for looked at.
+            let is_over = matches!(&asked, Ok(Kafka::There(survey)) if has_ended(survey));
+            ctx.memory(campaign.uid(), |memory| memory.control_end = is_over.then_some(end));
+            asked
+        }
+        Ok(Rest::Not) => ask(ctx, campaign, journals).await,
         Err(error) => Err(error),
     };
     match asked {
@@ -129,24 +139,25 @@ async fn look(ctx: &Context, campaign: &Campaign, journals: &Journals) -> Kafka 
     }
 }
 
-/// Whether the campaign's end was seen and nobody has written anything into `control` since.
-async fn is_at_rest(ctx: &Context, campaign: &Campaign, journals: &Journals) -> Result<bool, Error> {
+/// Whether a campaign's end was seen, and is the end.
+enum Rest {
+    Not,
+    /// All mails were delivered.
+    Surely,
+    /// A person may decide about those that were not: nobody has if `control` ended there before.
+    IfItEndsAt(i64),
+}
+
+async fn rest(campaign: &Campaign, journals: &Journals) -> Result<Rest, Error> {
     if !campaign.is_said_to_have_ended() {
-        return Ok(false);
+        return Ok(Rest::Not);
     }
     let delivered_all = campaign
         .status
         .as_ref()
         .and_then(|status| status.recipients)
         .is_some_and(|counts| counts.unknown == 0 && counts.failed == 0);
-    if delivered_all {
-        return Ok(true);
-    }
-    // A person may decide about those that were not delivered.
-    let known = ctx.memory(campaign.uid(), |memory| memory.control_end);
-    let end = journals.control_end().await?;
-    ctx.memory(campaign.uid(), |memory| memory.control_end = Some(end));
-    Ok(known == Some(end))
+    if delivered_all { Ok(Rest::Surely) } else { journals.control_end().await.map(Rest::IfItEndsAt) }
 }
 
 async fn ask(ctx: &Context, campaign: &Campaign, journals: &Journals) -> Result<Kafka, Error> {

@@ -66,7 +66,7 @@ pub struct References {
 /// What stands on Kafka.
 #[derive(Debug, Clone, Default)]
 pub enum Kafka {
-    /// Nobody asked: the resource is invalid or being deleted, or its end was seen.
+    /// Nobody asked: the resource is being deleted, or its end was seen.
     #[default]
     NotAsked,
     /// It doesn't answer, or not as it must.

@@ -1,14 +1,15 @@
 //! The whole of `mailcampaign-operator`: watches, elects a leader, reconciles until it is told to stop.
 
 use crate::build::{KafkaForPods, MANAGER, PodSettings};
-use crate::caches::{Scope, watch};
+use crate::caches::{Caches, Scope, watch};
 use crate::context::Context;
 use crate::controller::{on_error, reconcile};
 use crate::kafka::Connections;
 use crate::leader::{self, Leader};
 use crate::resource::Campaign;
+use crate::rights::{self, Rule};
 use futures::stream;
-use futures::{Stream, StreamExt};
+use futures::{FutureExt, Stream, StreamExt};
 use jiff::SignedDuration;
 use journal::kafka;
 use kube::api::ListParams;
@@ -92,11 +93,15 @@ pub async fn run_with(
     let client = connect(Some(&leader)).map_err(lacks)?;
     let mut running = JoinSet::new();
     running.spawn(elector.run(stopping.clone().cancelled_owned()));
+    let mut filled = Vec::new();
     for namespace in &settings.scopes {
         let scope = Scope { client: client.clone(), namespace: namespace.clone() };
-        let (leader, identity, health) = (leader.clone(), identity.clone(), health.clone());
-        running.spawn(one_scope(scope, settings.clone(), leader, identity, health, stopping.clone()));
+        let (caches, controller) = watch(&scope);
+        filled.push(caches.clone());
+        let (leader, identity) = (leader.clone(), identity.clone());
+        running.spawn(one_scope(scope, caches, controller, settings.clone(), leader, identity, stopping.clone()));
     }
+    running.spawn(stopping.clone().run_until_cancelled_owned(ready_when(filled, health)).map(drop));
     stop.await;
     info!("stopping: what was begun is finished, and another replica takes over");
     stopping.cancel();
@@ -106,7 +111,7 @@ pub async fn run_with(
     Ok(())
 }
 
-/// Tries whether Kafka and the API server can be used.
+/// Tries whether the API server allows what is needed, and whether Kafka can be used.
 ///
 /// # Errors
 /// What can't.
@@ -119,12 +124,30 @@ pub async fn check(settings: &Settings) -> Result<(), Failure> {
         };
         let listed = api.list(&ListParams::default().limit(1)).await;
         listed.map_err(|error| Failure::try_again(format!("MailCampaigns can't be listed: {error}")))?;
+        may(&client, &rights::WATCHED, scope.as_deref(), None).await?;
     }
+    may(&client, &rights::OWN, Some(&settings.namespace), Some(&settings.lease)).await?;
     if let Some(kafka) = settings.kafka.clone() {
         let reached = tokio::task::spawn_blocking(move || kafka.try_reach()).await;
         reached.map_err(|error| Failure::try_again(error.to_string()))??;
     }
     Ok(())
+}
+
+/// Fails if a right is missing.
+async fn may(client: &Client, rules: &[Rule], namespace: Option<&str>, name: Option<&str>) -> Result<(), Failure> {
+    let missing = rights::missing(client, rules, namespace, name).await;
+    let missing =
+        missing.map_err(|error| Failure::try_again(format!("the API server doesn't say what is allowed: {error}")))?;
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let place =
+        namespace.map_or_else(|| "in all namespaces".to_owned(), |namespace| format!("in namespace {namespace}"));
+    Err(Failure::bad_input(format!(
+        "rights are missing {place}: {}; the chart's Roles (rbac.create) have them",
+        missing.join(", ")
+    )))
 }
 
 async fn config() -> Result<Config, Failure> {
@@ -139,13 +162,13 @@ async fn config() -> Result<Config, Failure> {
 /// The campaigns of one namespace, or of all.
 async fn one_scope(
     scope: Scope,
+    caches: Caches,
+    controller: Controller<Campaign>,
     settings: Settings,
     leader: Leader,
     identity: String,
-    health: Health,
     stopping: CancellationToken,
 ) {
-    let (caches, controller) = watch(&scope);
     let scratch = std::env::temp_dir().join(format!("mailcampaign-{}", std::process::id()));
     let connections =
         Connections::new(scope.client.clone(), settings.kafka.clone(), settings.kafka_for_pods.clone(), scratch);
@@ -161,7 +184,7 @@ async fn one_scope(
         status_interval: settings.status_interval,
         campaigns: Mutex::new(HashMap::new()),
     });
-    let tidying = tidy(ctx.clone(), health);
+    let tidying = tidy(ctx.clone());
     let reconciling = controlled(controller, ctx, stopping);
     tokio::select! {
         () = reconciling => {}
@@ -205,11 +228,17 @@ async fn after_all_is_known(
     reconcile(campaign, ctx).await
 }
 
-/// Says when it is ready, and forgets campaigns that are gone.
-async fn tidy(ctx: Arc<Context>, health: Health) -> std::convert::Infallible {
+/// It is ready when the objects of every namespace were listed.
+async fn ready_when(all: Vec<Caches>, health: Health) {
     health.ready().wait_for("the cluster's objects are being listed");
-    ctx.caches.are_filled().await;
+    for caches in all {
+        caches.are_filled().await;
+    }
     health.ready().set(true);
+}
+
+/// Forgets campaigns that are gone.
+async fn tidy(ctx: Arc<Context>) -> std::convert::Infallible {
     loop {
         tokio::time::sleep(TIDY).await;
         ctx.forget_those_gone();

@@ -3,7 +3,7 @@
 use crate::build::{FINALIZER, INPUTS, MADE_OF};
 use crate::lifecycle::{Account, Asked, Deletion, Journal, Producer, Seen, Workers};
 use crate::observed::{Kafka, Observed, Pace, is_alive};
-use crate::resource::Campaign;
+use crate::resource::{Campaign, Kind};
 use crate::scaling::{self, Demand};
 use campaign::spec::DeletionPolicy;
 use campaign::status::{ConditionType, Phase};
@@ -12,6 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use journal::kafka::Survey;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::{Job, JobCondition};
+use serde_json::Value;
 use std::time::Duration;
 
 /// The old campaign's uids, separated by commas: everybody may be mailed again.
@@ -23,6 +24,8 @@ pub const LET_GO: &str = "mailcampaign.io/let-go";
 
 /// A Job that gave up for a reason that may pass is tried again after this long.
 const RETRY: SignedDuration = SignedDuration::from_mins(2);
+/// Input of no use that stands where no change is told of is looked at again after this long.
+const RETRY_OF_INPUT: SignedDuration = SignedDuration::from_mins(5);
 
 /// What a look at a campaign is made of.
 pub struct Look<'a> {
@@ -63,7 +66,10 @@ impl Look<'_> {
     }
 
     fn asked(&self) -> Asked {
-        let policy = self.valid.map_or_else(|| written_policy(self.campaign), |valid| valid.spec.deletion_policy);
+        let written_policy =
+            || serde_json::from_value::<DeletionPolicy>(written(self.campaign)["deletionPolicy"].clone());
+        let policy =
+            self.valid.map_or_else(|| written_policy().unwrap_or_default(), |valid| valid.spec.deletion_policy);
         let paused = self.observed.kafka.survey().and_then(|survey| survey.paused.as_ref());
         Asked {
             deletion: self.campaign.metadata.deletion_timestamp.as_ref().map(|since| Deletion {
@@ -71,7 +77,7 @@ impl Look<'_> {
                     || self.now.duration_since(since.0) > self.deletion_deadline,
             }),
             is_invalid: self.valid.is_none(),
-            suspend: self.valid.is_some_and(|valid| valid.spec.suspend),
+            suspend: self.valid.map_or_else(|| written(self.campaign)["suspend"] == true, |valid| valid.spec.suspend),
             resume: paused.is_some_and(|paused| self.campaign.annotation(RESUME) == Some(&paused.at.to_string())),
             expired: self.expires_at().is_some_and(|at| at <= self.now),
             policy,
@@ -112,10 +118,9 @@ impl Look<'_> {
     }
 
     fn account(&self, survey: &Survey) -> Account {
-        let Some(valid) = self.valid else { return Account::default() };
-        let waiting = Schedule::of(valid).waiting(self.now);
+        let waiting = self.valid.and_then(|valid| Schedule::of(valid).waiting(self.now));
         Account {
-            is_as_declared: survey.partitions >= valid.spec.kafka.partitions,
+            is_as_declared: self.valid.is_none_or(|valid| survey.partitions >= valid.spec.kafka.partitions),
             pinned: survey.pin.is_some(),
             published: survey.published,
             ended: has_ended(survey),
@@ -140,11 +145,19 @@ impl Look<'_> {
             Some(failed) => {
                 let is_for_good = failed.reason.as_deref() == Some("PodFailurePolicy");
                 let since = failed.last_transition_time.as_ref().map_or(self.now, |time| time.0);
-                let may_pass = !is_for_good && self.now.duration_since(since) > RETRY;
+                let retry = if is_for_good { self.retry_of_input() } else { Some(RETRY) };
+                let may_pass = retry.is_some_and(|retry| self.now.duration_since(since) > retry);
                 Producer::Failed { may_retry: may_pass || is_other(INPUTS) }
             }
             None => Producer::Running { outdated: is_other(MADE_OF) },
         }
+    }
+
+    /// After how long input that was of no use is looked at again; none: when it changes, which the cluster tells of what it keeps itself.
+    pub fn retry_of_input(&self) -> Option<SignedDuration> {
+        let is_in_volume = self.campaign.refers_to.iter().any(|named| named.kind == Kind::Claim);
+        let is_on_web = self.valid.is_some_and(|valid| valid.spec.recipients.source.http.is_some());
+        (is_in_volume || is_on_web).then_some(RETRY_OF_INPUT)
     }
 
     fn workers(&self) -> Workers {
@@ -152,12 +165,22 @@ impl Look<'_> {
         let deployment = children.workers.as_ref().filter(|found| found.metadata.deletion_timestamp.is_none());
         let asked = deployment.and_then(|found| found.spec.replicas).unwrap_or(0);
         let asked = u32::try_from(asked).unwrap_or(0);
+        let (has_foreign_autoscaler, wanted) = (children.has_foreign_autoscaler, self.wanted(asked));
+        // It scales from one on, never from none.
+        let is_others_to_say = has_foreign_autoscaler && self.may_work() && (asked > 0 || wanted == 0);
         Workers {
             exists: deployment.is_some(),
             asked,
             has_pods: children.pods.iter().any(|pod| is_alive(pod)) || deployment.is_some_and(|found| has_pods(found)),
-            wanted: if children.has_foreign_autoscaler && self.may_work() { None } else { Some(self.wanted(asked)) },
+            wanted: (!is_others_to_say).then_some(wanted),
+            has_foreign_autoscaler,
         }
+    }
+
+    /// Whether its list is being published, or mails are on their way.
+    pub fn is_under_way(&self) -> bool {
+        let survey = self.observed.kafka.survey();
+        survey.is_some_and(|survey| survey.pin.is_some() && (!survey.published || survey.in_flight > 0))
     }
 
     /// Whether there is any work for workers.
@@ -231,7 +254,7 @@ fn annotation_of<'j>(job: &'j Job, name: &str) -> Option<&'j String> {
     job.metadata.annotations.as_ref()?.get(name)
 }
 
-/// The policy of a resource that breaks another rule.
-fn written_policy(campaign: &Campaign) -> DeletionPolicy {
-    serde_json::from_value(campaign.document()["spec"]["deletionPolicy"].clone()).unwrap_or_default()
+/// What is written in a resource that breaks some rule.
+fn written(campaign: &Campaign) -> Value {
+    campaign.document()["spec"].clone()
 }

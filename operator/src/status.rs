@@ -9,7 +9,7 @@ use crate::resource::Campaign;
 use crate::trouble::Trouble;
 use campaign::status::{Failure, Phase, RecipientCounts, WorkerCounts};
 use campaign::{MailCampaignStatus, Mistake, ValidCampaign};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 /// Everything that a status is made of.
@@ -30,6 +30,8 @@ pub struct Facts<'a> {
     pub failed: Option<&'a str>,
     /// Why pods are not there or don't run.
     pub trouble: Option<&'a Trouble>,
+    /// After how long bad input is looked at again; none: when it changes.
+    pub retry_of_input: Option<SignedDuration>,
     /// Why mails were not delivered.
     pub failures: &'a [Failure],
     /// How fast it goes.

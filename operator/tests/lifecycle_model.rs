@@ -17,6 +17,8 @@ enum Event {
     JobIsDeleted,
     DeploymentIsDeleted,
     TopicsAreLost,
+    /// Somebody makes them anew.
+    TopicsAreEmptied,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -56,6 +58,15 @@ struct Topics {
     account: Account,
 }
 
+/// What was so when the plan was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+struct Planned {
+    is_published: bool,
+    had_job: bool,
+    /// The topics of a campaign that was begun were empty.
+    was_emptied: bool,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct World {
@@ -70,8 +81,7 @@ struct World {
     objects: Objects,
     /// The same, as the operator's caches have it.
     cached: Objects,
-    /// Whether the list was published, and whether there was a Job, when the plan was made.
-    planned: (bool, bool),
+    planned: Planned,
     bad_input: bool,
     plan: Vec<Step>,
     left: Vec<Event>,
@@ -89,6 +99,8 @@ enum Mind {
     Hasty,
     /// Makes topics whenever there are none.
     Forgetful,
+    /// Begins with empty topics, whatever was.
+    Credulous,
     /// Never lets go of a deletion.
     Clinging,
 }
@@ -131,6 +143,7 @@ impl World {
                 asked: cached.asked,
                 has_pods: cached.pods,
                 wanted: Some(u32::from(may_work)),
+                has_foreign_autoscaler: false,
             },
         })
     }
@@ -139,10 +152,15 @@ impl World {
         let Some(seen) = self.seen() else { return };
         if let Journal::There(account) = &seen.journal {
             self.known = Some(*account);
+            self.planned = Planned {
+                is_published: account.published,
+                had_job: seen.producer != Producer::Absent,
+                was_emptied: self.was_pinned && !account.pinned,
+            };
             self.was_pinned |= account.pinned;
+        } else {
+            self.planned = Planned { had_job: seen.producer != Producer::Absent, ..Planned::default() };
         }
-        let is_published = matches!(&seen.journal, Journal::There(account) if account.published);
-        self.planned = (is_published, seen.producer != Producer::Absent);
         self.plan = next(&seen).steps;
         match mind {
             Mind::TrustsJobs if seen.producer == Producer::Absent && seen.asked.deletion.is_none() => {
@@ -150,6 +168,9 @@ impl World {
             }
             Mind::Forgetful if matches!(seen.journal, Journal::Absent { .. }) && seen.asked.deletion.is_none() => {
                 self.plan = vec![Step::EnsureTopics, Step::Publish];
+            }
+            Mind::Credulous if matches!(&seen.journal, Journal::There(account) if !account.pinned) => {
+                self.plan = vec![Step::Publish];
             }
             _ => {}
         }
@@ -193,9 +214,12 @@ impl World {
             }
             Step::Publish => {
                 // A Job that was seen is changed, not made. Made late, it finds its checkpoint, and publishes nothing.
-                if objects.job == Producer::Absent && !self.planned.1 {
-                    if self.planned.0 {
+                if objects.job == Producer::Absent && !self.planned.had_job {
+                    if self.planned.is_published {
                         self.broken = Some("a published list is published again");
+                    }
+                    if self.planned.was_emptied {
+                        self.broken = Some("a campaign that was begun is begun anew");
                     }
                     objects.job = Producer::Running { outdated: false };
                 }
@@ -247,7 +271,7 @@ impl World {
         let (account, kafka) = (&self.topics.account, self.kafka_is_up);
         match next(&seen).waits_for {
             WaitsFor::Kafka => !kafka,
-            WaitsFor::Topics => !self.topics.exist,
+            WaitsFor::Topics => !self.topics.exist || !account.pinned,
             WaitsFor::Producer => {
                 matches!(self.objects.job, Producer::Running { .. } | Producer::Done) || account.published
             }
@@ -299,6 +323,9 @@ impl World {
                 (self.objects.deployment, self.objects.asked, self.objects.pods) = (false, 0, false);
             }
             Event::TopicsAreLost => self.topics = Topics::default(),
+            Event::TopicsAreEmptied => {
+                self.topics = Topics { exist: true, account: Account { is_as_declared: true, ..Account::default() } };
+            }
         }
     }
 
@@ -312,7 +339,7 @@ impl World {
             Event::JobIsDeleted => self.objects.job != Producer::Absent,
             Event::DeploymentIsDeleted => self.objects.deployment,
             // Before anybody has said that it was pinned, it is as if it had never been.
-            Event::TopicsAreLost => self.topics.exist && self.was_pinned,
+            Event::TopicsAreLost | Event::TopicsAreEmptied => self.topics.exist && self.was_pinned,
         }
     }
 }
@@ -331,7 +358,7 @@ impl Model for Life {
             known: None,
             objects: absent(),
             cached: absent(),
-            planned: (false, false),
+            planned: Planned::default(),
             bad_input: false,
             plan: Vec::new(),
             left: self.events.clone(),
@@ -422,7 +449,7 @@ impl Model for Life {
     }
 }
 
-const EVENTS: [Event; 9] = [
+const EVENTS: [Event; 10] = [
     Event::Crash,
     Event::KafkaGoes,
     Event::UserDeletes,
@@ -432,6 +459,7 @@ const EVENTS: [Event; 9] = [
     Event::JobIsDeleted,
     Event::DeploymentIsDeleted,
     Event::TopicsAreLost,
+    Event::TopicsAreEmptied,
 ];
 
 #[expect(clippy::print_stdout, reason = "how much was explored is what one wants to see of a model checker")]
@@ -473,6 +501,7 @@ fn an_operator_that_is_broken_on_purpose_is_found_out() {
         (Mind::TrustsJobs, vec![Event::UserDeletes, Event::JobIsDeleted]),
         (Mind::Hasty, vec![Event::UserDeletes]),
         (Mind::Forgetful, vec![Event::UserDeletes, Event::TopicsAreLost]),
+        (Mind::Credulous, vec![Event::UserDeletes, Event::TopicsAreEmptied, Event::JobIsDeleted]),
         (Mind::Clinging, vec![Event::UserDeletes]),
     ] {
         let failed = explored(Life { mind, policy: DeletionPolicy::Delete, events });

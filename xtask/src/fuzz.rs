@@ -3,9 +3,11 @@
 use crate::args::Fuzz as Options;
 use crate::command::{cargo, root, run as run_command, target_folder};
 use anyhow::{Context, Result, bail};
+use std::num::NonZero;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 /// What cargo-fuzz gives the compiler, but the sanitizers, which need a nightly one.
 const INSTRUMENTATION: &[&str] = &[
@@ -36,16 +38,25 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     Ok(true)
 }
 
-/// Runs every target for `seconds`, all of them even if one fails.
+/// Runs every target for `seconds`, as many at once as there are processors, all of them even if one fails.
 pub(crate) fn run_each(seconds: u32) -> Result<()> {
-    let program = build()?;
-    let mut failed = Vec::new();
-    for target in targets()? {
-        if let Err(error) = run_one(&program, &target, seconds) {
-            println!("{target}: {error:#}");
-            failed.push(target);
+    let (program, waiting) = (build()?, Mutex::new(targets()?));
+    let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).pop();
+    let run_some = || {
+        let mut failed = Vec::new();
+        while let Some(target) = next() {
+            if let Err(error) = run_one(&program, &target, seconds) {
+                println!("{target}: {error:#}");
+                failed.push(target);
+            }
         }
-    }
+        failed
+    };
+    let at_once = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let failed: Vec<String> = std::thread::scope(|scope| {
+        let runs: Vec<_> = (0..at_once).map(|_| scope.spawn(&run_some)).collect();
+        runs.into_iter().flat_map(|run| run.join().unwrap_or_else(|_| vec!["a run itself".to_owned()])).collect()
+    });
     if failed.is_empty() { Ok(()) } else { bail!("inputs that fail were found for: {}", failed.join(", ")) }
 }
 
@@ -63,7 +74,9 @@ fn targets() -> Result<Vec<String>> {
 /// already.
 fn build() -> Result<PathBuf> {
     let compiler = instrumenting_compiler()?;
-    let mut command = cargo(["build", "--quiet", "--package", "fuzz", "--bin", "fuzz", "--features", "libfuzzer"]);
+    let mut command = cargo(["build", "--quiet", "--workspace", "--bin", "fuzz", "--features", "fuzz/libfuzzer"]);
+    // With a test program, dependencies have the features that they have for tests.
+    command.args(["--test", "seeds"]);
     run_command(command.env("RUSTC_WORKSPACE_WRAPPER", compiler))?;
     // The next ordinary build replaces the program, so it is moved to where that can't reach it.
     let (built, kept) = (target_folder().join("debug/fuzz"), folder()?.join("fuzz"));
@@ -115,7 +128,10 @@ fn run_one(program: &Path, target: &str, seconds: u32) -> Result<()> {
         println!("{}", lines[lines.len().saturating_sub(SHOWN_LINES)..].join("\n"));
         bail!("an input that fails is in {}", failures.display());
     }
-    println!("{}", log.lines().rev().find(|line| line.starts_with("Done ")).unwrap_or("ended without a count"));
+    println!(
+        "{target}: {}",
+        log.lines().rev().find(|line| line.starts_with("Done ")).unwrap_or("ended without a count")
+    );
     Ok(())
 }
 

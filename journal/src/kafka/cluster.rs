@@ -10,9 +10,11 @@ use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
 use rdkafka::metadata::Metadata;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+/// Who finds others at the first contact waits for so long.
+const A_MOMENT: Duration = Duration::from_secs(1);
 /// Nobody takes what the client for changes hears, and that piles up: so none gets older than this.
 const OLD: Duration = Duration::from_mins(5);
 /// And none is kept that was not used for so long.
@@ -21,11 +23,23 @@ const UNUSED: Duration = Duration::from_secs(20);
 /// See the module.
 pub(super) struct Cluster {
     pub(super) settings: Settings,
-    /// Set once the cluster was found to be of use.
-    contacted: Mutex<bool>,
+    contacted: Mutex<Contacted>,
+    /// The first contact came to its end.
+    tried: Condvar,
     prober: Prober,
     admin: Mutex<Option<Admin>>,
     pub(super) listing: Mutex<Listing>,
+}
+
+/// How far the first contact is.
+#[derive(Debug, Default)]
+struct Contacted {
+    /// The cluster was found to be of use.
+    made: bool,
+    /// Since when somebody tries.
+    tries: Option<Instant>,
+    /// What came of it the last time.
+    failed: Option<String>,
 }
 
 struct Admin {
@@ -40,20 +54,39 @@ impl Cluster {
         Self {
             settings,
             contacted: Mutex::default(),
+            tried: Condvar::new(),
             prober: Prober::default(),
             admin: Mutex::default(),
             listing: Mutex::default(),
         }
     }
 
-    /// Makes sure, once, that the cluster can be reached and can do what is needed.
+    /// Makes sure, once, that the cluster can be reached and can do what is needed. While somebody is trying that, others wait for a moment only: they may
+    /// have something to do on a cluster that does answer.
     pub(super) fn contact(&self) -> Result<(), Error> {
         let mut contacted = self.contacted.lock().unwrap_or_else(PoisonError::into_inner);
-        if !*contacted {
-            super::contact::first_contact(&self.settings)?;
-            *contacted = true;
+        while let Some(since) = contacted.tries {
+            let Some(left) = A_MOMENT.checked_sub(since.elapsed()).filter(|left| !left.is_zero()) else {
+                let why = contacted.failed.clone().unwrap_or_else(|| "it has not answered yet".to_owned());
+                return Err(Error::Unreachable { brokers: self.settings.bootstrap.clone(), why });
+            };
+            contacted = self.tried.wait_timeout(contacted, left).unwrap_or_else(PoisonError::into_inner).0;
         }
-        Ok(())
+        if contacted.made {
+            return Ok(());
+        }
+        contacted.tries = Some(Instant::now());
+        drop(contacted);
+        let answer = super::contact::first_contact(&self.settings);
+        let failed = match &answer {
+            Err(Error::Unreachable { why, .. }) => Some(why.clone()),
+            Err(other) => Some(other.to_string()),
+            Ok(()) => None,
+        };
+        *self.contacted.lock().unwrap_or_else(PoisonError::into_inner) =
+            Contacted { made: answer.is_ok(), tries: None, failed };
+        self.tried.notify_all();
+        answer
     }
 
     /// The client for questions.

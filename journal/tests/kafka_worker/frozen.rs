@@ -149,6 +149,8 @@ async fn a_tick_that_the_broker_aborted_meanwhile_is_not_sent_and_its_rows_are_s
     let (victim, _) = freeze(&stage, &journal, &post).await;
     assert!(victim.frozen.is_empty(), "{:?}", victim.frozen);
     let counts = account(&journal).await;
-    assert_eq!((counts.unknown, counts.delivered), (5, END - 2 - 5));
+    // As many as it had sent by then, of the five that it takes at a time.
+    assert!((1..=5).contains(&counts.unknown), "{} unknown", counts.unknown);
+    assert_eq!(counts.unknown + counts.delivered, END - 2);
     post.holds_once(2..END);
 }

@@ -1,4 +1,5 @@
 use super::*;
+use campaign::status::WorkerCounts;
 
 const AT: &str = "2027-03-01T07:59:30Z";
 
@@ -16,25 +17,27 @@ fn campaign(suspend: bool, phase: &str, reason: &str, observed: i64) -> Campaign
 
 #[test]
 fn a_pause_is_done_when_the_operator_has_seen_it_and_written_it_down() {
-    let paused = Next::Done("paused; nothing is sent until `kubectl mailcampaign resume`");
-    let later = Next::Done("paused; nothing will be sent until `kubectl mailcampaign resume`");
-    for (suspend, phase, reason, observed, next) in [
-        (false, "Sending", "Sending", 2, Next::Write(json!({"spec": {"suspend": true}}))),
-        (true, "Sending", "Sending", 1, Next::Wait),
-        (true, "Sending", "Sending", 2, Next::Wait),
-        (true, "Paused", "Suspended", 1, Next::Wait),
-        (true, "Paused", "KafkaUnavailable", 2, Next::Wait),
-        (true, "Paused", "StepFailed", 2, Next::Wait),
-        (true, "Paused", "Suspended", 2, paused),
-        (true, "Loading", "Loading", 2, later),
-        (false, "Completed", "Completed", 2, Next::Done("finished; there is nothing to pause")),
-        (false, "Deleting", "Deleting", 2, Next::Never("it is being deleted, which stops it as well")),
+    let paused = || Next::Done("paused; nothing is sent until `kubectl mailcampaign resume`");
+    let later = || Next::Done("paused; nothing will be sent until `kubectl mailcampaign resume`");
+    for (suspend, phase, reason, workers, observed, next) in [
+        (false, "Sending", "Sending", 1, 2, Next::Write(json!({"spec": {"suspend": true}}))),
+        (true, "Sending", "Sending", 1, 1, Next::Wait),
+        (true, "Sending", "Sending", 1, 2, Next::Wait),
+        (true, "Paused", "Suspended", 1, 1, Next::Wait),
+        (true, "Paused", "KafkaUnavailable", 1, 2, Next::Wait),
+        (true, "Paused", "StepFailed", 1, 2, Next::Wait),
+        (true, "Paused", "StepFailed", 0, 2, paused()),
+        (true, "Paused", "Suspended", 1, 2, paused()),
+        (true, "Validating", "Validating", 0, 2, later()),
+        (true, "Validating", "StepFailed", 0, 2, Next::Wait),
+        (true, "Failed", "InvalidSpec", 1, 2, Next::Wait),
+        (true, "Failed", "InvalidSpec", 0, 2, later()),
+        (false, "Completed", "Completed", 0, 2, Next::Done("finished; there is nothing to pause")),
+        (false, "Deleting", "Deleting", 0, 2, Next::Never("it is being deleted, which stops it as well")),
     ] {
-        assert_eq!(
-            pausing(&campaign(suspend, phase, reason, observed), false),
-            next,
-            "{suspend} {phase} {reason} {observed}"
-        );
+        let mut campaign = campaign(suspend, phase, reason, observed);
+        campaign.status.as_mut().expect("a status").workers = Some(WorkerCounts { desired: workers, ready: 0 });
+        assert_eq!(pausing(&campaign, false), next, "{suspend} {phase} {reason} {workers} {observed}");
     }
 }
 

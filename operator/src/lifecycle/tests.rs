@@ -24,7 +24,7 @@ fn sending() -> Seen {
         was_pinned: true,
         journal: Journal::There(published()),
         producer: Producer::Done,
-        workers: Workers { exists: true, asked: 3, has_pods: true, wanted: Some(3) },
+        workers: Workers { exists: true, asked: 3, has_pods: true, wanted: Some(3), has_foreign_autoscaler: false },
         ..new()
     }
 }
@@ -121,7 +121,7 @@ fn a_suspension_is_written_down_and_workers_go() {
         seen.asked.suspend = true;
         seen.workers.wanted = Some(0);
     });
-    assert_eq!(steps(&seen), [Step::WriteFile, Step::Suspend, Step::Send, Step::RemoveAutoscaler, Step::Scale(0)]);
+    assert_eq!(steps(&seen), [Step::Suspend, Step::WriteFile, Step::Send, Step::RemoveAutoscaler, Step::Scale(0)]);
     assert_eq!(ends(&seen), (Phase::Paused, WaitsFor::Unsuspension));
     let back = with(sending(), |seen| seen.journal = Journal::There(Account { suspended: true, ..published() }));
     assert!(steps(&back).contains(&Step::Unsuspend));
@@ -199,15 +199,46 @@ fn a_silent_kafka_stops_and_begins_nothing() {
 }
 
 #[test]
-fn what_another_autoscaler_decides_is_left_to_it() {
-    let seen = with(sending(), |seen| seen.workers.wanted = None);
-    assert!(!steps(&seen).iter().any(|step| matches!(step, Step::Scale(_))));
+fn what_another_autoscaler_decides_is_left_to_it_alone() {
+    let seen = with(sending(), |seen| (seen.workers.wanted, seen.workers.has_foreign_autoscaler) = (None, true));
+    assert_eq!(steps(&seen), [Step::WriteFile, Step::Send, Step::RemoveAutoscaler]);
+    let from_none = with(seen, |seen| (seen.workers.wanted, seen.workers.asked) = (Some(2), 0));
+    assert_eq!(steps(&from_none), [Step::WriteFile, Step::Send, Step::RemoveAutoscaler, Step::Scale(2)]);
 }
 
 #[test]
-fn a_resource_that_breaks_a_rule_changes_nothing() {
+fn a_resource_that_breaks_a_rule_changes_nothing_but_that_it_can_be_suspended() {
     let seen = with(sending(), |seen| seen.asked.is_invalid = true);
     assert_eq!((steps(&seen), ends(&seen)), (vec![], (Phase::Failed, WaitsFor::ValidSpec)));
+    let suspended = with(seen, |seen| seen.asked.suspend = true);
+    assert_eq!(steps(&suspended), [Step::Suspend, Step::RemoveAutoscaler, Step::Scale(0)]);
+}
+
+#[test]
+fn a_suspension_is_written_down_before_everything_that_may_fail_or_is_missing() {
+    let under_way = Account { published: false, is_as_declared: false, ..published() };
+    let seen = with(sending(), |seen| {
+        seen.asked.suspend = true;
+        seen.journal = Journal::There(under_way);
+        seen.producer = Producer::Running { outdated: false };
+        seen.workers.wanted = Some(0);
+    });
+    let all = steps(&seen);
+    assert_eq!((all.first(), all.last()), (Some(&Step::Suspend), Some(&Step::EnsureTopics)));
+    assert_eq!(ends(&seen), (Phase::Paused, WaitsFor::Unsuspension));
+    let missing = with(seen, |seen| seen.has_references = false);
+    assert_eq!(steps(&missing), [Step::Suspend, Step::RemoveAutoscaler, Step::Scale(0)]);
+    assert_eq!(ends(&missing), (Phase::Paused, WaitsFor::Unsuspension));
+    let silent = with(missing, |seen| seen.journal = Journal::Silent(Some(under_way)));
+    assert_eq!(steps(&silent), [Step::RemoveAutoscaler, Step::Scale(0)]);
+}
+
+#[test]
+fn a_campaign_that_was_begun_is_not_begun_anew_in_topics_that_are_empty() {
+    let empty = Journal::There(Account { is_as_declared: true, ..Account::default() });
+    let seen = with(sending(), |seen| (seen.journal, seen.producer) = (empty, Producer::Running { outdated: false }));
+    assert_eq!(steps(&seen), [Step::RemoveProducer, Step::RemoveAutoscaler, Step::Scale(0)]);
+    assert_eq!(ends(&seen), (Phase::Failed, WaitsFor::Topics));
 }
 
 #[test]

@@ -92,11 +92,12 @@ impl Facts<'_> {
         if let Some(survey) = self.observed.kafka.survey().filter(|survey| survey.pin.is_some()) {
             return yes("ContentPinned", words::preflight(survey.preflight.as_ref()));
         }
-        if !self.mistakes.is_empty() {
-            return no("InvalidSpec", words::mistakes(self.mistakes));
-        }
+        // What was pinned stays pinned, whatever the resource says by now.
         if let Some(known) = self.as_before(ConditionType::Validated) {
             return known;
+        }
+        if !self.mistakes.is_empty() {
+            return no("InvalidSpec", words::mistakes(self.mistakes));
         }
         if !self.observed.references.missing.is_empty() {
             return no("ReferenceNotFound", words::missing(&self.observed.references.missing));
@@ -109,14 +110,19 @@ impl Facts<'_> {
     }
 
     fn producer_failed(&self) -> Verdict {
-        match self.trouble {
-            Some(trouble) => no(trouble.reason, &trouble.message),
-            None => no("ProducerFailed", "the producer has failed; see its pods' logs"),
+        let (reason, message) = match self.trouble {
+            Some(trouble) => (trouble.reason, trouble.message.as_str()),
+            None => ("ProducerFailed", "the producer has failed; see its pods' logs"),
+        };
+        match self.retry_of_input.filter(|_| reason == "BadInput") {
+            Some(after) => no(reason, format!("{message}; it is tried again every {} minutes", after.as_mins())),
+            None => no(reason, message),
         }
     }
 
     fn topics_ready(&self) -> Verdict {
         match &self.observed.kafka {
+            Kafka::There(_) if self.decision.waits_for == WaitsFor::Topics => no("TopicsGone", self.why_gone()),
             Kafka::There(survey) => {
                 yes("TopicsExist", format!("outbox, outcomes and control, with {} partitions", survey.partitions))
             }
@@ -165,7 +171,7 @@ impl Facts<'_> {
             WaitsFor::References => no("ReferenceNotFound", words::missing(&self.observed.references.missing)),
             WaitsFor::Leftovers => no("LeftoversOfAnother", words::leftovers(&self.observed.leftovers)),
             WaitsFor::Kafka => no("KafkaUnavailable", self.why_silent()),
-            WaitsFor::SendAgain => no("AlreadySent", words::already_sent(&self.observed.kafka, self.campaign.name())),
+            WaitsFor::SendAgain => no("AlreadySent", words::already_sent(&self.observed.kafka, self.campaign)),
             WaitsFor::Topics => no("TopicsGone", self.why_gone()),
             WaitsFor::Content => self.producer_failed(),
             WaitsFor::Producer => match self.decision.phase {
@@ -215,8 +221,11 @@ impl Facts<'_> {
     /// The worst thing that a person should look at.
     fn degraded(&self) -> Verdict {
         let references = &self.observed.references;
-        if let Kafka::Gone { why } = &self.observed.kafka {
-            return yes("TopicsGone", why);
+        if self.decision.waits_for == WaitsFor::Topics {
+            return yes("TopicsGone", self.why_gone());
+        }
+        if !self.mistakes.is_empty() {
+            return yes("InvalidSpec", words::mistakes(self.mistakes));
         }
         if !references.changed.is_empty() {
             return yes("ContentChanged", words::changed(&references.changed));
@@ -267,6 +276,9 @@ impl Facts<'_> {
     fn why_gone(&self) -> String {
         match &self.observed.kafka {
             Kafka::Gone { why } => why.clone(),
+            Kafka::There(_) => "the topics of this campaign were made anew and are empty, though it was begun; nothing more is sent. Restore what was \
+                  in them, or make a new campaign (another metadata.name)"
+                .to_owned(),
             _ => "the topics of this campaign are gone, though it was begun; nothing more is sent. Restore them, or make a new campaign \
                   (another metadata.name)"
                 .to_owned(),

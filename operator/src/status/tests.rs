@@ -61,7 +61,7 @@ fn seen(journal: Journal) -> Seen {
         was_pinned: false,
         journal,
         producer: Producer::Absent,
-        workers: Workers { exists: true, asked: 2, has_pods: true, wanted: Some(2) },
+        workers: Workers { exists: true, asked: 2, has_pods: true, wanted: Some(2), has_foreign_autoscaler: false },
     }
 }
 
@@ -88,6 +88,7 @@ fn said<'a>(
         decision,
         failed: None,
         trouble: None,
+        retry_of_input: None,
         failures: &[],
         pace: Pace { per_second: Some(49.96), done_at: Some(now()), per_worker: 50.0 },
         deletion_until: None,
@@ -185,7 +186,7 @@ fn each_wait_is_told_with_a_reason_and_what_to_do() {
         (
             with_kafka(Kafka::Absent { sent: vec!["abc".to_owned()] }),
             seen(Journal::Absent { already_sent: true }),
-            ("Failed", "AlreadySent", "kubectl annotate mc offers mailcampaign.io/send-again=abc"),
+            ("Failed", "AlreadySent", "kubectl annotate mc offers -n hr --overwrite mailcampaign.io/send-again=abc"),
         ),
         (
             with_kafka(Kafka::Gone { why: "the topic x is gone".to_owned() }),
@@ -225,6 +226,55 @@ fn a_mistake_is_told_with_its_place_and_many_are_cut() {
     let status = said(&campaign(json!({})), &Observed::default(), &seen, |facts| facts.mistakes = &mistakes);
     let message = &status.condition(ConditionType::Progressing).expect("there").message;
     assert!(message.contains("spec.field0: is wrong") && message.ends_with("and 2 more"), "{message}");
+}
+
+#[test]
+fn what_was_pinned_stays_validated_when_the_resource_comes_to_break_a_rule() {
+    let first = said(&campaign(json!({})), &there(survey()), &sending(), |_| {});
+    let before = campaign(serde_json::to_value(&first).expect("JSON"));
+    let mistakes = [Mistake::new("spec.delivery.window.timeZone", "there is no such time zone")];
+    let asked = Asked { is_invalid: true, ..Asked::default() };
+    for (observed, journal) in [
+        (there(survey()), sending().journal),
+        (
+            Observed { kafka: Kafka::Silent { why: "refused".to_owned(), last: None }, ..Observed::default() },
+            Journal::Silent(None),
+        ),
+    ] {
+        let status = said(&before, &observed, &Seen { asked, ..seen(journal) }, |facts| facts.mistakes = &mistakes);
+        assert_eq!(of_condition(&status, ConditionType::Validated), ("True", "ContentPinned"));
+        assert_eq!(of_condition(&status, ConditionType::Progressing), ("False", "InvalidSpec"));
+        assert_eq!(of_condition(&status, ConditionType::Degraded), ("True", "InvalidSpec"));
+        assert_eq!(status.recipients.expect("counts").delivered, 149);
+    }
+}
+
+#[test]
+fn topics_that_somebody_made_anew_are_told() {
+    let empty = Survey { pin: None, published: false, counts: Counts::default(), in_flight: 0, ..survey() };
+    let account = Account { is_as_declared: true, ..Account::default() };
+    let seen = Seen { was_pinned: true, ..seen(Journal::There(account)) };
+    let status = said(&campaign(json!({})), &there(empty), &seen, |_| {});
+    for which in [ConditionType::TopicsReady, ConditionType::Progressing] {
+        assert_eq!(of_condition(&status, which), ("False", "TopicsGone"));
+        assert!(status.condition(which).expect("there").message.contains("are empty"));
+    }
+}
+
+#[test]
+fn when_bad_input_is_looked_at_again_is_told() {
+    let trouble = Trouble { reason: "BadInput", message: "list.csv, row 2".to_owned(), lasting: true };
+    let account = Account { is_as_declared: true, ..Account::default() };
+    let seen = Seen { producer: Producer::Failed { may_retry: false }, ..seen(Journal::There(account)) };
+    let observed = there(Survey { pin: None, published: false, ..survey() });
+    let message = |after| {
+        let status = said(&campaign(json!({})), &observed, &seen, |facts| {
+            (facts.trouble, facts.retry_of_input) = (Some(&trouble), after);
+        });
+        status.condition(ConditionType::Progressing).expect("there").message.clone()
+    };
+    assert_eq!(message(None), "list.csv, row 2");
+    assert_eq!(message(Some(SignedDuration::from_mins(5))), "list.csv, row 2; it is tried again every 5 minutes");
 }
 
 #[test]

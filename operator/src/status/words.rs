@@ -30,12 +30,13 @@ pub(super) fn leftovers(leftovers: &[String]) -> String {
     )
 }
 
-pub(super) fn already_sent(kafka: &Kafka, name: &str) -> String {
+pub(super) fn already_sent(kafka: &Kafka, campaign: &Campaign) -> String {
     let Kafka::Absent { sent } = kafka else { return String::new() };
     let uids = sent.join(",");
     format!(
         "a campaign of this name has sent mails before (uid {uids}). To mail everybody on the list, once more: \
-         kubectl annotate mc {name} {SEND_AGAIN}={uids}"
+         {} {SEND_AGAIN}={uids}",
+        annotate(campaign)
     )
 }
 
@@ -75,7 +76,7 @@ pub(super) fn account(counts: &Counts) -> String {
 
 pub(super) fn paused(kafka: &Kafka, campaign: &Campaign) -> String {
     let Some(paused) = kafka.survey().and_then(|survey| survey.paused.as_ref()) else { return String::new() };
-    format!("{}. When it is mended: kubectl annotate mc {} {RESUME}={}", paused.reason, campaign.name(), paused.at)
+    format!("{}. When it is mended: {} {RESUME}={}", paused.reason, annotate(campaign), paused.at)
 }
 
 pub(super) fn no_backend(obstacle: &Obstacle) -> String {
@@ -87,9 +88,15 @@ pub(super) fn no_backend(obstacle: &Obstacle) -> String {
 
 pub(super) fn undecided(unknown: u64, campaign: &Campaign) -> String {
     format!(
-        "of {unknown} mails nobody knows whether they were delivered; decide with kubectl mailcampaign resolve {}",
-        campaign.name()
+        "of {unknown} mails nobody knows whether they were delivered; decide with kubectl mailcampaign resolve {} -n {} --resend (or --discard)",
+        campaign.name(),
+        campaign.namespace()
     )
+}
+
+/// The beginning of the command that annotates it. An annotation of an earlier time may be there.
+fn annotate(campaign: &Campaign) -> String {
+    format!("kubectl annotate mc {} -n {} --overwrite", campaign.name(), campaign.namespace())
 }
 
 pub(super) fn changed(fields: &[String]) -> String {

@@ -7,6 +7,7 @@ mod fault_layer;
 mod faults;
 mod life;
 mod node;
+mod others;
 mod stale;
 mod topics;
 mod world;

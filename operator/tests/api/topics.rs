@@ -1,7 +1,7 @@
-//! Kafka that makes some of a campaign's topics and refuses another.
+//! Kafka that makes some of a campaign's topics and refuses another; and one that only the campaign knows.
 
 use crate::faults::Plan;
-use crate::world::{World, condition, eventually};
+use crate::world::{World, condition, eventually, topics};
 use journal::kafka::{Found, Hub, Names, Settings, Which};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Secret;
@@ -22,11 +22,7 @@ fn strict() -> Kafka {
 }
 
 /// The Secret of a campaign that brings its Kafka along.
-fn connection(kafka: &Kafka) -> Secret {
-    let properties = format!(
-        "bootstrap.servers={}\nsecurity.protocol=SASL_PLAINTEXT\nsasl.mechanism=PLAIN\nsasl.username=alice\nsasl.password=alice's\n",
-        kafka.bootstrap()
-    );
+fn connection(properties: &str) -> Secret {
     let secret = json!({"metadata": {"name": "kafka"}, "stringData": {"client.properties": properties}});
     serde_json::from_value(secret).expect("a Secret")
 }
@@ -36,7 +32,9 @@ async fn a_topic_of_three_that_is_refused_is_named_and_made_when_it_may_be_also_
     let kafka = tokio::task::spawn_blocking(strict).await.expect("a broker");
     let world = World::new("topics").await;
     world.node.does.holds_producers.store(true, Ordering::Relaxed);
-    world.api::<Secret>().create(&PostParams::default(), &connection(&kafka)).await.expect("it is taken");
+    let login = "security.protocol=SASL_PLAINTEXT\nsasl.mechanism=PLAIN\nsasl.username=alice\nsasl.password=alice's\n";
+    let secret = connection(&format!("bootstrap.servers={}\n{login}", kafka.bootstrap()));
+    world.api::<Secret>().create(&PostParams::default(), &secret).await.expect("it is taken");
     let applied = world.apply("offers", |document| {
         document["spec"]["kafka"] = json!({"partitions": 1, "connection": {"secret": {"name": "kafka"}}});
     });
@@ -72,5 +70,31 @@ async fn a_topic_of_three_that_is_refused_is_named_and_made_when_it_may_be_also_
     })
     .await;
     assert!(administrator.find(&which).await.expect("Kafka answers").is_whole());
+    operator.end().await;
+}
+
+#[tokio::test]
+async fn an_invalid_campaign_that_brings_its_kafka_along_is_deleted_with_its_topics_by_an_operator_that_never_used_it()
+{
+    let world = World::new("brought").await;
+    let secret = connection(&format!("bootstrap.servers={}\n", Kafka::shared().bootstrap()));
+    world.api::<Secret>().create(&PostParams::default(), &secret).await.expect("it is taken");
+    let operator = world.operator(&Plan::default());
+    let applied = world.apply("offers", |document| {
+        document["spec"]["kafka"] = json!({"partitions": 1, "connection": {"secret": {"name": "kafka"}}});
+        document["spec"]["deletionPolicy"] = json!("Delete");
+    });
+    let uid = applied.await.expect("taken").metadata.uid.expect("a uid");
+    world.until_phase("offers", "Completed").await;
+    let window = json!({"timeZone": "Mars/Olympus", "from": "08:00", "to": "17:00"});
+    world.patch("offers", json!({"spec": {"delivery": {"window": window}}})).await;
+    world.until_reason("offers", "Progressing", "InvalidSpec").await;
+    operator.kill().await;
+    assert!(topics(&world, "offers", &uid).await);
+    world.delete("offers").await;
+    // One that has no Kafka of its own to find them on.
+    let operator = world.operator_by(&Plan::default(), |settings| settings.kafka = None);
+    eventually("it is gone", async || world.campaign("offers").await.is_none()).await;
+    assert!(!topics(&world, "offers", &uid).await);
     operator.end().await;
 }

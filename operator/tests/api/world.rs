@@ -151,8 +151,13 @@ impl World {
 
     /// Starts an operator for this namespace, with a plan's faults between it and the server.
     pub(crate) fn operator(&self, plan: &Plan) -> Operator {
+        self.operator_by(plan, |_| {})
+    }
+
+    /// The same with other settings.
+    pub(crate) fn operator_by(&self, plan: &Plan, change: impl FnOnce(&mut Settings)) -> Operator {
         let kafka = testkit::Kafka::shared().bootstrap();
-        let settings = Settings {
+        let mut settings = Settings {
             scopes: vec![Some(self.namespace.clone())],
             kafka: Some(Kafka::plaintext(kafka.clone())),
             kafka_for_pods: KafkaForPods { bootstrap: Some(kafka), secret: None },
@@ -167,6 +172,7 @@ impl World {
             deletion_deadline: SignedDuration::from_secs(20),
             status_interval: Duration::from_millis(50),
         };
+        change(&mut settings);
         let (config, plan) = (self.config.clone(), plan.clone());
         let faults = Faults::new(&plan);
         let connect = move |leader: Option<&operator::leader::Leader>| {

@@ -1,6 +1,7 @@
-//! What the operator may do, asked of a real API server: exactly what is listed here.
+//! What the operator may do, asked of a real API server: exactly what it needs.
 
 use super::{NAMESPACE, kubectl, make_namespace, objects, rendered_with, workspace};
+use operator::rights::{OWN, Rule, WATCHED};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -12,30 +13,10 @@ use testkit::{ApiServer, Kafka};
 
 const OPERATOR: &str = "--as=system:serviceaccount:mailcampaign-system:mc-mailcampaign-operator";
 
-/// In each namespace that is watched: group, resource, verbs.
-const WATCHED: [(&str, &str, &str); 14] = [
-    ("mailcampaign.io", "mailcampaigns", "get list watch patch update delete"),
-    ("mailcampaign.io", "mailcampaigns/status", "patch update"),
-    ("mailcampaign.io", "mailcampaigns/finalizers", "update"),
-    ("", "configmaps", "get list watch create patch update delete"),
-    ("", "secrets", "get list watch"),
-    ("", "pods", "get list watch"),
-    ("", "persistentvolumeclaims", "get list watch"),
-    ("", "events", "list watch"),
-    ("apps", "deployments", "get list watch create patch update delete"),
-    ("apps", "deployments/scale", "get patch update"),
-    ("batch", "jobs", "get list watch create patch update delete"),
-    ("autoscaling", "horizontalpodautoscalers", "get list watch create patch update delete"),
-    ("events.k8s.io", "events", "create patch"),
-    ("coordination.k8s.io", "leases", ""),
-];
-/// In its own namespace besides; get and update of one Lease only.
-const OWN: [(&str, &str, &str); 1] = [("coordination.k8s.io", "leases", "create get update")];
-
 type Rights = BTreeSet<(String, String, String)>;
 
-fn rights(listed: &[(&str, &str, &str)]) -> Rights {
-    let each = |(group, resource, verbs): &(&str, &str, &str)| {
+fn rights(listed: &[Rule]) -> Rights {
+    let each = |(group, resource, verbs): &Rule| {
         let right = |verb: &str| ((*group).to_owned(), (*resource).to_owned(), verb.to_owned());
         verbs.split_whitespace().map(right).collect::<Vec<_>>()
     };
@@ -166,8 +147,8 @@ impl Drop for Operator {
     }
 }
 
-/// Starts the operator with the rights that the chart gives it, and none besides.
-fn start(server: &ApiServer, folder: &Path) -> Operator {
+/// The operator with the rights that the chart gives it, and none besides.
+fn operator(server: &ApiServer, folder: &Path) -> Command {
     let view = ["config", "view", "--flatten", "--output=json"];
     let mut config: Value = serde_json::from_str(&kubectl(server, &view, "").expect("a kubeconfig")).expect("JSON");
     config["users"][0]["user"]["as"] = json!(OPERATOR.trim_start_matches("--as="));
@@ -177,8 +158,35 @@ fn start(server: &ApiServer, folder: &Path) -> Operator {
     command.env("KUBECONFIG", kubeconfig).env("KAFKA_BOOTSTRAP_SERVERS", Kafka::shared().bootstrap());
     command.env("MAILCAMPAIGN_NAMESPACES", format!("{NAMESPACE},hr")).env("MAILCAMPAIGN_IMAGE", "mailcampaign");
     command.env("POD_NAMESPACE", NAMESPACE).env("POD_NAME", "operator-1").env("RUST_LOG", "info,operator=debug");
+    command.stdin(Stdio::null());
+    command
+}
+
+fn start(server: &ApiServer, folder: &Path) -> Operator {
     let log = File::create(folder.join("log")).expect("a log");
-    Operator(command.stdin(Stdio::null()).stderr(log).spawn().expect("the operator starts"))
+    Operator(operator(server, folder).stderr(log).spawn().expect("the operator starts"))
+}
+
+#[test]
+fn the_check_names_a_right_that_is_missing_and_where() {
+    let server = installed(&["watchNamespaces={hr}"]);
+    let folder = TempDir::new().expect("a folder");
+    let check = || {
+        let output = operator(&server, folder.path()).arg("check").output().expect("it starts");
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (code, said) = check();
+    assert_eq!(code, Some(0), "{said}");
+    let mut role = objects(&server, &["get", "roles", "--namespace=hr"], "").remove(0);
+    for rule in role["rules"].as_array_mut().expect("rules") {
+        if texts(&rule["resources"]) == ["jobs"] {
+            rule["verbs"].as_array_mut().expect("verbs").retain(|verb| verb != "create");
+        }
+    }
+    kubectl(&server, &["replace", "--filename=-"], &role.to_string()).expect("it is replaced");
+    let (code, said) = check();
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("rights are missing in namespace hr: create jobs.batch;"), "{said}");
 }
 
 #[test]

@@ -116,11 +116,13 @@ impl Checks {
     /// All test programs. Those with a cluster wait for it most of the time, so they run beside the others; what they print comes at the end.
     fn tests(&mut self) -> Result<()> {
         command::run(&mut cargo(["test", "--quiet", "--workspace", "--all-targets", "--no-run"]))?;
-        let (mut here, mut there, mut after) = (suites::others()?, suites::on_cluster(), suites::of_machine());
+        let (mut here, mut there, mut after) = (suites::others()?, suites::on_cluster(), suites::afterwards());
         // It ends with this step.
         let kafka = kafka::for_tests()?;
         if let Some(kafka) = &kafka {
-            here.env(BOOTSTRAP_VARIABLE, kafka.bootstrap());
+            for command in [&mut here, &mut after] {
+                command.env(BOOTSTRAP_VARIABLE, kafka.bootstrap());
+            }
         }
         for command in [&mut here, &mut there, &mut after] {
             command.env(chaos::BUILT, "yes");
@@ -144,7 +146,7 @@ impl Checks {
             let ended = suites::count(&mut here, &mut self.tests, |line| println!("{line}"));
             let (tests, printed, ended_there) =
                 beside.join().map_err(|_| anyhow!("the cluster's tests were not run"))?;
-            println!("\n== on a cluster");
+            println!("\n== on a cluster, and afterwards");
             for line in printed {
                 println!("{line}");
             }

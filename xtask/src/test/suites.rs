@@ -13,10 +13,11 @@ use testkit::kubernetes::STAYS;
 /// What the suites are called that need a whole cluster.
 const ON_CLUSTER: &str = "cluster";
 
-/// The suite that compares the machine before and after a cluster of its own: no other may come or go meanwhile.
-const OF_MACHINE: &str = "machine";
+/// What runs when those have ended: the suite that compares the machine before and after a cluster of its own, for which no other may come or go meanwhile;
+/// and some of the long ones, so that both rows end at about the same time.
+const AFTERWARDS: [&str; 4] = ["machine", "chart", "e2e_chaos", "e2e_company"];
 
-/// The command that runs all but those with a cluster.
+/// The command that runs all others.
 ///
 /// # Errors
 /// If cargo doesn't know the workspace.
@@ -24,7 +25,7 @@ pub(super) fn others() -> Result<Command> {
     let known = output_of(&mut cargo(["metadata", "--no-deps", "--format-version", "1"]))?;
     let mut command = cargo(["test", "--workspace", "--lib", "--bins", "--examples", "--no-fail-fast"]);
     let names = names(&serde_json::from_str(&known)?);
-    for name in names.iter().filter(|name| ![ON_CLUSTER, OF_MACHINE].contains(&name.as_str())) {
+    for name in names.iter().filter(|name| *name != ON_CLUSTER && !AFTERWARDS.contains(&name.as_str())) {
         command.args(["--test", name]);
     }
     Ok(command)
@@ -46,9 +47,11 @@ pub(super) fn on_cluster() -> Command {
     command
 }
 
-/// The command that runs the one with a cluster of its own.
-pub(super) fn of_machine() -> Command {
-    cargo(["test", "--workspace", "--no-fail-fast", "--test", OF_MACHINE])
+/// The command that runs those that come after them.
+pub(super) fn afterwards() -> Command {
+    let mut command = cargo(["test", "--workspace", "--no-fail-fast"]);
+    command.args(AFTERWARDS.iter().flat_map(|name| ["--test", name]));
+    command
 }
 
 /// Ends the cluster that those suites have started, unless one ran before or whoever runs this wants to keep it.
