@@ -22,8 +22,9 @@ use std::time::{Duration, Instant};
 use testkit::{ApiServer, Kafka};
 
 const NAMESPACE: &str = "default";
-const MANY: usize = 1_000;
 const SINGLE: usize = 20;
+/// So many at once, unless `CAMPAIGNS` says otherwise.
+const MANY: usize = 1_000;
 const PATIENCE: Duration = Duration::from_mins(5);
 /// It has nothing left to do when it wrote nothing for so long; and then how long it is watched.
 const QUIET: Duration = Duration::from_secs(20);
@@ -134,13 +135,14 @@ async fn share(client: &Client) -> Result<f64> {
     Ok(took[SINGLE / 2])
 }
 
-/// A thousand at once: the longest wait for the first object of one, in seconds.
+/// Many at once: the longest wait for the first object of one, in seconds.
 async fn many(client: &Client) -> Result<f64> {
+    let many = std::env::var("CAMPAIGNS").map_or(Ok(MANY), |count| count.parse())?;
     let files = Api::<ConfigMap>::namespaced(client.clone(), NAMESPACE);
     let waiting = tokio::spawn(async move {
         let mut changes = watcher(files, watcher::Config::default()).default_backoff().applied_objects().boxed();
         let mut made = BTreeMap::new();
-        while made.len() < MANY {
+        while made.len() < many {
             let file = changes.next().await.context("the watch ended")??.name_any();
             if file.starts_with("many-") {
                 made.entry(file).or_insert_with(Instant::now);
@@ -148,7 +150,7 @@ async fn many(client: &Client) -> Result<f64> {
         }
         Ok::<_, anyhow::Error>(made)
     });
-    let applied = stream::iter(0..MANY).map(async |number| {
+    let applied = stream::iter(0..many).map(async |number| {
         let name = format!("many-{number}");
         apply(client, &name).await.map(|()| (name, Instant::now()))
     });
@@ -189,32 +191,49 @@ async fn rest(client: &Client) -> Result<()> {
 async fn settled(client: &Client) -> Result<f64> {
     let begun = Instant::now();
     loop {
-        let before = requests(client, is_write).await?;
+        let before = requests_by_resource(client, is_write).await?;
         tokio::time::sleep(QUIET).await;
-        if (requests(client, is_write).await? - before).abs() < 0.5 {
-            return Ok(before);
+        let after = requests_by_resource(client, is_write).await?;
+        if after == before {
+            return Ok(after.values().sum());
         }
         if begun.elapsed() > PATIENCE {
-            bail!("it goes on writing");
+            let more = |(what, count): (String, f64)| {
+                let more = count - before.get(&what).unwrap_or(&0.0);
+                (more > 0.0).then(|| format!("{more} {what}"))
+            };
+            let told: Vec<String> = after.into_iter().filter_map(more).collect();
+            bail!("it goes on writing: in {} s {}", QUIET.as_secs(), told.join(", "));
         }
     }
 }
 
+/// Of what the operator writes; the API server itself writes other things now and then.
 fn is_write(resource: &str, _: &str) -> bool {
-    resource != "leases"
+    ["mailcampaigns", "configmaps", "jobs", "deployments", "horizontalpodautoscalers", "events"].contains(&resource)
 }
 
 /// How many requests that write the API server has answered so far, of those for which it is asked by resource and code.
 async fn requests(client: &Client, which: fn(&str, &str) -> bool) -> Result<f64> {
+    Ok(requests_by_resource(client, which).await?.values().sum())
+}
+
+/// The same by resource.
+async fn requests_by_resource(client: &Client, which: fn(&str, &str) -> bool) -> Result<BTreeMap<String, f64>> {
     let text = client.request_text(http::Request::get("/metrics").body(Vec::new())?).await?;
     let label = |line: &str, name: &str| {
         let value = line.split_once(&format!("{name}=\""))?.1;
         Some(value.split_once('"')?.0.to_owned())
     };
-    let counts = text.lines().filter(|line| line.starts_with("apiserver_request_total{")).filter_map(|line| {
-        let (verb, resource, code) = (label(line, "verb")?, label(line, "resource")?, label(line, "code")?);
+    let mut counts = BTreeMap::new();
+    for line in text.lines().filter(|line| line.starts_with("apiserver_request_total{")) {
+        let labels = ["verb", "resource", "subresource", "code"].map(|name| label(line, name).unwrap_or_default());
+        let [verb, resource, subresource, code] = labels;
         let writes = ["APPLY", "PATCH", "POST", "PUT", "DELETE"].contains(&verb.as_str()) || code == "429";
-        (writes && which(&resource, &code)).then(|| line.rsplit(' ').next()?.parse::<f64>().ok()).flatten()
-    });
-    Ok(counts.sum())
+        if writes && which(&resource, &code) {
+            let count: f64 = line.rsplit(' ').next().context("a line without a figure")?.parse()?;
+            *counts.entry(format!("{verb} {resource} {subresource}")).or_default() += count;
+        }
+    }
+    Ok(counts)
 }

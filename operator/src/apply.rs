@@ -8,6 +8,7 @@ use crate::leader::NotLeading;
 use crate::lifecycle::Step;
 use crate::observed::{Children, is_alive};
 use crate::resource::Campaign;
+use futures::future;
 use jiff::Timestamp;
 use journal::Command;
 use k8s_openapi::NamespaceResourceScope;
@@ -51,7 +52,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the same may succeed when the caches are up to date: another was faster, or it is gone.
+    /// Whether the same may succeed in a moment, when the caches are up to date: another was faster, or it is gone. Nothing is wrong.
     pub fn is_stale_view(&self) -> bool {
         match self {
             Self::Cluster { source, .. } => {
@@ -84,8 +85,17 @@ pub async fn apply(
     steps: &[Step],
 ) -> Result<(), Error> {
     let doing = Doing { ctx, campaign, children, journals };
-    for step in steps {
-        doing.step(*step, declared).await?;
+    let mut steps = steps.iter().copied().peekable();
+    while let Some(step) = steps.next() {
+        if step == Step::WriteFile && steps.next_if_eq(&Step::EnsureTopics).is_some() {
+            // Neither needs the other, and Kafka takes a while.
+            let (file, topics) =
+                Box::pin(future::join(doing.step(Step::WriteFile, declared), doing.step(Step::EnsureTopics, declared)))
+                    .await;
+            file.and(topics)?;
+        } else {
+            doing.step(step, declared).await?;
+        }
     }
     Ok(())
 }

@@ -54,7 +54,7 @@ pub(crate) fn run_each(seconds: u32) -> Result<()> {
     };
     let at_once = std::thread::available_parallelism().map_or(1, NonZero::get);
     let failed: Vec<String> = std::thread::scope(|scope| {
-        let runs: Vec<_> = (0..at_once).map(|_| scope.spawn(&run_some)).collect();
+        let runs: Vec<_> = (0..at_once).map(|_| scope.spawn(run_some)).collect();
         runs.into_iter().flat_map(|run| run.join().unwrap_or_else(|_| vec!["a run itself".to_owned()])).collect()
     });
     if failed.is_empty() { Ok(()) } else { bail!("inputs that fail were found for: {}", failed.join(", ")) }
