@@ -286,6 +286,7 @@ impl World {
             | WaitsFor::References
             | WaitsFor::Leftovers
             | WaitsFor::SendAgain
+            | WaitsFor::Turn
             | WaitsFor::Start => false,
         }
     }

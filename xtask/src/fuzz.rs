@@ -75,8 +75,6 @@ fn targets() -> Result<Vec<String>> {
 fn build() -> Result<PathBuf> {
     let compiler = instrumenting_compiler()?;
     let mut command = cargo(["build", "--quiet", "--workspace", "--bin", "fuzz", "--features", "fuzz/libfuzzer"]);
-    // With a test program, dependencies have the features that they have for tests.
-    command.args(["--test", "seeds"]);
     run_command(command.env("RUSTC_WORKSPACE_WRAPPER", compiler))?;
     // The next ordinary build replaces the program, so it is moved to where that can't reach it.
     let (built, kept) = (target_folder().join("debug/fuzz"), folder()?.join("fuzz"));

@@ -2,7 +2,7 @@
 
 use crate::faults::Plan;
 use crate::world::{World, condition, eventually};
-use journal::kafka::{Hub, Options, Settings, Timing, Which};
+use journal::kafka::{Hub, Options, Settings, Timing};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::batch::v1::Job;
@@ -75,12 +75,7 @@ async fn empty_topics_of_a_campaign_that_was_begun_are_told_and_nobody_is_mailed
     operator.kill().await;
     let options = Options {
         settings: Settings::plaintext(Kafka::shared().bootstrap()),
-        which: Which {
-            prefix: "mailcampaign".to_owned(),
-            namespace: world.namespace.clone(),
-            name: "offers".to_owned(),
-            uid: campaign::CampaignUid(uid.parse().expect("a uid")),
-        },
+        which: world.which("offers", &uid),
         partitions: 1,
         replication: None,
         timing: Timing::default(),

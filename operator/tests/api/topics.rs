@@ -2,7 +2,7 @@
 
 use crate::faults::Plan;
 use crate::world::{World, condition, eventually, topics};
-use journal::kafka::{Found, Hub, Names, Settings, Which};
+use journal::kafka::{Found, Hub, Names, Settings};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::PostParams;
@@ -39,12 +39,7 @@ async fn a_topic_of_three_that_is_refused_is_named_and_made_when_it_may_be_also_
         document["spec"]["kafka"] = json!({"partitions": 1, "connection": {"secret": {"name": "kafka"}}});
     });
     let uid = applied.await.expect("taken").metadata.uid.expect("a uid");
-    let which = Which {
-        prefix: "mailcampaign".to_owned(),
-        namespace: world.namespace.clone(),
-        name: "offers".to_owned(),
-        uid: campaign::CampaignUid(uid.parse().expect("a uid")),
-    };
+    let which = world.which("offers", &uid);
     let names = Names::of(&which);
     for allowed in [&names.outbox, &names.control] {
         kafka.allow("alice", Resource::Topic(allowed), Right::Create);

@@ -3,7 +3,7 @@
 use crate::faults::{self, Faults, Plan};
 use crate::node::Node;
 use jiff::SignedDuration;
-use journal::kafka::Settings as Kafka;
+use journal::kafka::{Hub, Settings as Kafka, Which};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
@@ -109,6 +109,16 @@ impl World {
         });
         change(&mut document);
         self.campaigns().patch(name, &PatchParams::apply("test").force(), &Patch::Apply(&document)).await
+    }
+
+    /// How a campaign's topics are known.
+    pub(crate) fn which(&self, name: &str, uid: &str) -> Which {
+        Which {
+            prefix: "mailcampaign".to_owned(),
+            namespace: self.namespace.clone(),
+            name: name.to_owned(),
+            uid: campaign::CampaignUid(uid.parse().expect("a uid")),
+        }
     }
 
     /// Changes a campaign by a merge patch.
@@ -221,12 +231,6 @@ impl Operator {
 
 /// Whether the topics of a campaign are there.
 pub(crate) async fn topics(world: &World, name: &str, uid: &str) -> bool {
-    let which = journal::kafka::Which {
-        prefix: "mailcampaign".to_owned(),
-        namespace: world.namespace.clone(),
-        name: name.to_owned(),
-        uid: campaign::CampaignUid(uid.parse().expect("a uid")),
-    };
-    let hub = journal::kafka::Hub::connect(Kafka::plaintext(testkit::Kafka::shared().bootstrap()));
-    hub.find(&which).await.expect("Kafka answers").is_whole()
+    let hub = Hub::connect(Kafka::plaintext(testkit::Kafka::shared().bootstrap()));
+    hub.find(&world.which(name, uid)).await.expect("Kafka answers").is_whole()
 }
