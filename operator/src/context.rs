@@ -6,7 +6,6 @@ use crate::build::PodSettings;
 use crate::caches::Caches;
 use crate::kafka::{Connections, Opened};
 use crate::leader::Leader;
-use crate::resource::Campaign;
 use crate::scaling::{Capacity, Rates};
 use campaign::status::Failure;
 use jiff::SignedDuration;
@@ -17,9 +16,6 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
-
-/// Between the beginnings of two campaigns, when many are made at once.
-const BETWEEN_TURNS: Duration = Duration::from_millis(60);
 
 /// What all reconciles share.
 pub struct Context {
@@ -39,8 +35,6 @@ pub struct Context {
     pub deletion_deadline: SignedDuration,
     /// Between two writes of a campaign's status, at least.
     pub status_interval: Duration,
-    /// When the next campaign may be begun.
-    pub turns: Turns,
     /// By uid.
     pub campaigns: Mutex<HashMap<String, Memory>>,
 }
@@ -60,8 +54,6 @@ pub struct Memory {
     pub failures: (u64, Vec<Failure>),
     /// Where its `control` ended when it was looked at last.
     pub control_end: Option<i64>,
-    /// When it may be begun; none: nobody has asked yet.
-    pub begins_at: Option<Instant>,
     /// When its status was written last.
     pub status_written: Option<Instant>,
     /// Contents that were compared with what is pinned, by object and version: fields that differ.
@@ -88,35 +80,7 @@ fn key<K: Resource<DynamicType = ()>>(object: &K) -> String {
     format!("{}/{}", K::kind(&()), object.meta().name.as_deref().unwrap_or_default())
 }
 
-/// When campaigns are begun that come many at once: Kafka makes their topics one after the other, and meanwhile the others want to be looked at, too.
-#[derive(Default)]
-pub struct Turns(Mutex<Option<Instant>>);
-
-impl Turns {
-    /// The next free turn: now, unless others came right before.
-    fn next(&self, now: Instant) -> Instant {
-        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let next = last.map_or(now, |last| now.max(last + BETWEEN_TURNS));
-        *last = Some(next);
-        next
-    }
-}
-
 impl Context {
-    /// How long a new campaign has to wait until it may be begun.
-    pub fn wait_for_turn(&self, campaign: &Campaign, now: Instant) -> Option<Duration> {
-        if campaign.metadata.deletion_timestamp.is_some() {
-            return None;
-        }
-        let begins_at = self.memory(campaign.uid(), |memory| {
-            if campaign.status.is_none() && memory.begins_at.is_none() {
-                memory.begins_at = Some(self.turns.next(now));
-            }
-            memory.begins_at
-        });
-        begins_at?.checked_duration_since(now).filter(|wait| !wait.is_zero())
-    }
-
     /// Looks at what is remembered of a campaign, or changes it.
     pub fn memory<T>(&self, uid: &str, look: impl FnOnce(&mut Memory) -> T) -> T {
         let mut campaigns = self.campaigns.lock().unwrap_or_else(PoisonError::into_inner);
@@ -130,21 +94,5 @@ impl Context {
         let uids: HashSet<&str> = there.iter().map(|campaign| campaign.uid()).collect();
         let mut campaigns = self.campaigns.lock().unwrap_or_else(PoisonError::into_inner);
         campaigns.retain(|uid, _| uids.contains(uid.as_str()));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn who_comes_alone_is_begun_at_once_and_of_many_one_after_the_other() {
-        let (turns, now) = (Turns::default(), Instant::now());
-        assert_eq!(
-            [turns.next(now), turns.next(now), turns.next(now)],
-            [0, 1, 2].map(|place| now + BETWEEN_TURNS * place)
-        );
-        let later = now + Duration::from_secs(10);
-        assert_eq!(turns.next(later), later);
     }
 }

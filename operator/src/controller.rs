@@ -53,17 +53,10 @@ pub async fn reconcile(campaign: Arc<Campaign>, ctx: Arc<Context>) -> Result<Act
     if !ctx.leader.is_leading() {
         return Ok(Action::await_change());
     }
-    let turn = ctx.wait_for_turn(&campaign, Instant::now());
-    if let Some(wait) = turn
-        && campaign.status.is_some()
-    {
-        // It was told so, and has what it can have.
-        return Ok(Action::requeue(wait));
-    }
     let campaign = campaign.opened(); // pure
     let (valid, mistakes) = judged(&campaign); // pure
     let valid = valid.as_ref();
-    let found = observe(&ctx, &campaign, valid, turn.is_none()).await; // I/O: caches, Kafka
+    let found = observe(&ctx, &campaign, valid).await; // I/O: caches, Kafka
     let now = Timestamp::now();
     let pinned = found.observed.kafka.survey().is_some_and(|survey| survey.pin.is_some());
     let kafka = valid.map(|valid| ctx.connections.for_pods(&valid.spec.kafka)).unwrap_or_default();
@@ -103,7 +96,7 @@ pub async fn reconcile(campaign: Arc<Campaign>, ctx: Arc<Context>) -> Result<Act
         deletion_until: deletion_until(&campaign, ctx.deletion_deadline),
         now,
     }); // pure
-    let again = turn.unwrap_or_else(|| again(&look, &decision, &applied));
+    let again = again(&look, &decision, &applied);
     if again > OFTEN {
         // Its clients are kept for a campaign that is looked at often, and for no other.
         ctx.memory(campaign.uid(), |memory| memory.journal = None);

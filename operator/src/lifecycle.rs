@@ -56,8 +56,6 @@ pub struct Deletion {
 /// What stands on Kafka.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Journal {
-    /// Nobody has asked: others are begun first.
-    NotItsTurn,
     /// Kafka doesn't answer, or not as it must; with what was known last.
     Silent(Option<Account>),
     /// No topics.
@@ -171,8 +169,6 @@ pub enum WaitsFor {
     References,
     /// Objects of an earlier campaign of this name, to be gone.
     Leftovers,
-    /// Other campaigns, that are begun first.
-    Turn,
     /// Kafka.
     Kafka,
     /// Somebody who says that everybody is to be mailed again.
@@ -223,7 +219,6 @@ pub fn next(seen: &Seen) -> Decision {
         return decided(Phase::Pending, WaitsFor::Leftovers, Vec::new());
     }
     match &seen.journal {
-        Journal::NotItsTurn => wait_for_turn(seen),
         Journal::Silent(None) => decided(Phase::Pending, WaitsFor::Kafka, Vec::new()),
         Journal::Silent(Some(account)) => while_silent(seen, *account),
         Journal::Gone => stop(seen, WaitsFor::Topics),
@@ -235,16 +230,6 @@ pub fn next(seen: &Seen) -> Decision {
         Journal::There(account) if account.ended && account.published => end(seen, *account),
         Journal::There(account) => begin(seen, *account),
     }
-}
-
-/// What needs no Kafka is done at once.
-fn wait_for_turn(seen: &Seen) -> Decision {
-    let mut steps: Vec<Step> = hold(seen).into_iter().collect();
-    if !seen.has_references {
-        return decided(Phase::Pending, WaitsFor::References, steps);
-    }
-    steps.push(Step::WriteFile);
-    decided(Phase::Pending, WaitsFor::Turn, steps)
 }
 
 /// What runs goes on as it was declared last, but for a suspension.

@@ -35,8 +35,8 @@ pub struct Found {
     pub pace: Pace,
 }
 
-/// Finds out how a campaign stands; without asking Kafka if it isn't its turn.
-pub async fn observe(ctx: &Context, campaign: &Campaign, valid: Option<&ValidCampaign>, is_its_turn: bool) -> Found {
+/// Finds out how a campaign stands.
+pub async fn observe(ctx: &Context, campaign: &Campaign, valid: Option<&ValidCampaign>) -> Found {
     let (mut children, leftovers) = ctx.caches.children(campaign);
     let mut references = references_of(ctx, campaign);
     let connection = campaign.kafka.connection.as_ref();
@@ -47,7 +47,6 @@ pub async fn observe(ctx: &Context, campaign: &Campaign, valid: Option<&ValidCam
     let is_deleted = campaign.metadata.deletion_timestamp.is_some();
     let kafka = match &journals {
         _ if is_deleted => Kafka::NotAsked,
-        _ if !is_its_turn => Kafka::NotItsTurn,
         Err(why) => Kafka::Silent { why: why.clone(), last: remembered(ctx, campaign) },
         Ok(journals) => look(ctx, campaign, journals).await,
     };

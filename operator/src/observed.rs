@@ -69,8 +69,6 @@ pub enum Kafka {
     /// Nobody asked: the resource is being deleted, or its end was seen.
     #[default]
     NotAsked,
-    /// Nobody asked: the campaign is new, and others are begun before it.
-    NotItsTurn,
     /// It doesn't answer, or not as it must.
     Silent {
         /// Why, with what to do.

@@ -2,7 +2,7 @@
 
 use crate::build::{KafkaForPods, MANAGER, PodSettings};
 use crate::caches::{Caches, Scope, watch};
-use crate::context::{Context, Turns};
+use crate::context::Context;
 use crate::controller::{on_error, reconcile};
 use crate::kafka::Connections;
 use crate::leader::{self, Leader};
@@ -182,7 +182,6 @@ async fn one_scope(
         pods: settings.pods.clone(),
         deletion_deadline: settings.deletion_deadline,
         status_interval: settings.status_interval,
-        turns: Turns::default(),
         campaigns: Mutex::new(HashMap::new()),
     });
     let tidying = tidy(ctx.clone());

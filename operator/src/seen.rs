@@ -95,7 +95,6 @@ impl Look<'_> {
         match &self.observed.kafka {
             Kafka::NotAsked if self.is_at_rest() => Journal::There(self.account_at_rest()),
             Kafka::NotAsked => Journal::Silent(None),
-            Kafka::NotItsTurn => Journal::NotItsTurn,
             Kafka::Silent { last, .. } => Journal::Silent(last.as_ref().map(|survey| self.account(survey))),
             Kafka::Absent { sent } => {
                 let agreed = self.campaign.annotation(SEND_AGAIN).unwrap_or_default();

@@ -286,7 +286,6 @@ impl World {
             | WaitsFor::References
             | WaitsFor::Leftovers
             | WaitsFor::SendAgain
-            | WaitsFor::Turn
             | WaitsFor::Start => false,
         }
     }

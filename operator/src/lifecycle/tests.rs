@@ -51,12 +51,6 @@ fn a_new_campaign_gets_its_file_its_topics_and_its_producer_in_this_order() {
 }
 
 #[test]
-fn a_new_campaign_that_waits_for_others_gets_its_file_meanwhile_and_nothing_else() {
-    let seen = with(new(), |seen| seen.journal = Journal::NotItsTurn);
-    assert_eq!((steps(&seen), ends(&seen)), (vec![Step::WriteFile], (Phase::Pending, WaitsFor::Turn)));
-}
-
-#[test]
 fn workers_start_as_soon_as_the_content_is_pinned() {
     let pinned = Account { published: false, ..published() };
     let seen = with(sending(), |seen| {

@@ -132,7 +132,7 @@ impl Facts<'_> {
                 Some(why) => no("TopicsNotMade", why),
                 None => unknown("TopicsNotMadeYet", "the topics have not been made yet"),
             },
-            Kafka::NotAsked | Kafka::NotItsTurn => self
+            Kafka::NotAsked => self
                 .as_before(ConditionType::TopicsReady)
                 .unwrap_or_else(|| unknown("NotAskedYet", "Kafka has not been asked yet")),
         }
@@ -170,7 +170,6 @@ impl Facts<'_> {
             WaitsFor::ValidSpec => no("InvalidSpec", words::mistakes(self.mistakes)),
             WaitsFor::References => no("ReferenceNotFound", words::missing(&self.observed.references.missing)),
             WaitsFor::Leftovers => no("LeftoversOfAnother", words::leftovers(&self.observed.leftovers)),
-            WaitsFor::Turn => no("WaitsForItsTurn", "other campaigns are begun first; this one follows by itself"),
             WaitsFor::Kafka => no("KafkaUnavailable", self.why_silent()),
             WaitsFor::SendAgain => no("AlreadySent", words::already_sent(&self.observed.kafka, self.campaign)),
             WaitsFor::Topics => no("TopicsGone", self.why_gone()),
