@@ -52,7 +52,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the same may succeed in a moment, when the caches are up to date: another was faster, or it is gone. Nothing is wrong.
+    /// Whether the same may succeed when the caches are up to date: another was faster, or it is gone.
     pub fn is_stale_view(&self) -> bool {
         match self {
             Self::Cluster { source, .. } => {

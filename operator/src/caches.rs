@@ -62,26 +62,8 @@ impl Scope {
         }
     }
 
-    /// What is watched of a kind, without what nobody here reads.
+    /// What is watched of a kind, of those that are worth keeping (by what never changes of one), without what nobody here reads.
     fn followed<K>(
-        &self,
-        config: watcher::Config,
-        trim: fn(&mut K),
-    ) -> (Store<K>, impl Stream<Item = Result<K, WatchError>> + Send + use<K>)
-    where
-        K: Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
-            + Clone
-            + DeserializeOwned
-            + Debug
-            + Send
-            + Sync
-            + 'static,
-    {
-        self.chosen(config, |_| true, trim)
-    }
-
-    /// The same of those that are worth keeping, by what never changes of one.
-    fn chosen<K>(
         &self,
         config: watcher::Config,
         keep: fn(&K) -> bool,
@@ -116,15 +98,16 @@ impl Scope {
 pub fn watch(scope: &Scope) -> (Caches, Controller<Campaign>) {
     let ours = || watcher::Config::default().labels(&format!("{MANAGED_BY}={MANAGER}"));
     let everybodys = watcher::Config::default;
-    let (files, of_files) = scope.followed::<ConfigMap>(ours(), |_| {});
-    let (producers, of_producers) = scope.followed(ours(), trim_job);
-    let (workers, of_workers) = scope.followed::<Deployment>(ours(), |_| {});
-    let (autoscalers, of_autoscalers) = scope.followed::<HorizontalPodAutoscaler>(everybodys(), |_| {});
-    let (pods, of_pods) = scope.followed(ours(), trim_pod);
-    let (config_maps, of_config_maps) = scope.followed(everybodys(), trim_metadata::<ConfigMap>);
-    let (secrets, of_secrets) = scope.followed(everybodys(), trim_metadata::<Secret>);
-    let (claims, of_claims) = scope.followed(everybodys(), trim_metadata::<PersistentVolumeClaim>);
-    let (warnings, of_warnings) = scope.chosen(everybodys().fields("type=Warning"), trouble::is_told_by, trim_warning);
+    let (files, of_files) = scope.followed::<ConfigMap>(ours(), all, |_| {});
+    let (producers, of_producers) = scope.followed(ours(), all, trim_job);
+    let (workers, of_workers) = scope.followed::<Deployment>(ours(), all, |_| {});
+    let (autoscalers, of_autoscalers) = scope.followed::<HorizontalPodAutoscaler>(everybodys(), all, |_| {});
+    let (pods, of_pods) = scope.followed(ours(), all, trim_pod);
+    let (config_maps, of_config_maps) = scope.followed(everybodys(), all, trim_metadata::<ConfigMap>);
+    let (secrets, of_secrets) = scope.followed(everybodys(), all, trim_metadata::<Secret>);
+    let (claims, of_claims) = scope.followed(everybodys(), all, trim_metadata::<PersistentVolumeClaim>);
+    let warned = everybodys().fields("type=Warning");
+    let (warnings, of_warnings) = scope.followed(warned, trouble::is_told_by, trim_warning);
     let (campaigns, writer) = store();
     let of_campaigns = watcher(scope.api::<Campaign>(), everybodys())
         .default_backoff()
@@ -198,6 +181,10 @@ fn trim_campaign(campaign: &mut Campaign) {
     if let Some(annotations) = &mut campaign.metadata.annotations {
         annotations.remove(LAST_APPLIED);
     }
+}
+
+fn all<K>(_: &K) -> bool {
+    true
 }
 
 /// Of a Job its pods' template can't be changed, and is not compared.

@@ -12,7 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use journal::kafka::Survey;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::{Job, JobCondition};
-use serde_json::Value;
+use serde::Deserialize as _;
 use std::time::Duration;
 
 /// The old campaign's uids, separated by commas: everybody may be mailed again.
@@ -66,10 +66,9 @@ impl Look<'_> {
     }
 
     fn asked(&self) -> Asked {
-        let written_policy =
-            || serde_json::from_value::<DeletionPolicy>(written(self.campaign)["deletionPolicy"].clone());
-        let policy =
-            self.valid.map_or_else(|| written_policy().unwrap_or_default(), |valid| valid.spec.deletion_policy);
+        // As they are written: a resource that breaks some other rule asks for them, too.
+        let document = self.campaign.document();
+        let (policy, suspend) = (&document["spec"]["deletionPolicy"], &document["spec"]["suspend"]);
         let paused = self.observed.kafka.survey().and_then(|survey| survey.paused.as_ref());
         Asked {
             deletion: self.campaign.metadata.deletion_timestamp.as_ref().map(|since| Deletion {
@@ -77,10 +76,10 @@ impl Look<'_> {
                     || self.now.duration_since(since.0) > self.deletion_deadline,
             }),
             is_invalid: self.valid.is_none(),
-            suspend: self.valid.map_or_else(|| written(self.campaign)["suspend"] == true, |valid| valid.spec.suspend),
+            suspend: *suspend == true,
             resume: paused.is_some_and(|paused| self.campaign.annotation(RESUME) == Some(&paused.at.to_string())),
             expired: self.expires_at().is_some_and(|at| at <= self.now),
-            policy,
+            policy: DeletionPolicy::deserialize(policy).unwrap_or_default(),
         }
     }
 
@@ -252,9 +251,4 @@ fn condition<'j>(job: &'j Job, name: &str) -> Option<&'j JobCondition> {
 
 fn annotation_of<'j>(job: &'j Job, name: &str) -> Option<&'j String> {
     job.metadata.annotations.as_ref()?.get(name)
-}
-
-/// What is written in a resource that breaks some rule.
-fn written(campaign: &Campaign) -> Value {
-    campaign.document()["spec"].clone()
 }

@@ -70,8 +70,8 @@ fn targets() -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// Builds the program that holds all targets. Only the workspace's own crates are instrumented: their dependencies are those of the tests, built
-/// already.
+/// Builds the program that holds all targets. Only the workspace's own crates are instrumented. Of their dependencies most are built once more than for the
+/// tests: libfuzzer-sys asks the crate `cc` for another feature, and C libraries are built with that.
 fn build() -> Result<PathBuf> {
     let compiler = instrumenting_compiler()?;
     let mut command = cargo(["build", "--quiet", "--workspace", "--bin", "fuzz", "--features", "fuzz/libfuzzer"]);

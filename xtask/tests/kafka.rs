@@ -162,7 +162,7 @@ echo "test result: ok. 1 passed; 0 failed; 0 ignored""#;
     command.args(["test", "--only", "tests"]).env("PATH", std::env::join_paths(folders).expect("a path"));
     command.env_remove("KAFKA_BOOTSTRAP_SERVERS");
     // The suites on a cluster may be running: it isn't this test's to end.
-    command.env("MAILCAMPAIGN_CLUSTER_STAYS", "yes");
+    command.env(testkit::kubernetes::STAYS, "yes");
     if let Some(bootstrap) = bootstrap {
         command.env("KAFKA_BOOTSTRAP_SERVERS", bootstrap);
     }
