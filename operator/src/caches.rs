@@ -14,13 +14,15 @@ use k8s_openapi::api::core::v1::{
 };
 use kube::api::PartialObjectMeta;
 use kube::runtime::reflector::{ObjectRef, Store, store};
+use kube::runtime::utils::{Backoff, PredicateConfig};
 use kube::runtime::watcher::{self, Error as WatchError, watcher};
-use kube::runtime::{Controller, WatchStreamExt, utils::PredicateConfig};
+use kube::runtime::{Controller, WatchStreamExt};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use std::fmt::Debug;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// An annotation with the whole object in it.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
@@ -116,6 +118,7 @@ pub fn watch(scope: &Scope) -> (Caches, Controller<Campaign>) {
         .applied_objects()
         .predicate_filter(asks, PredicateConfig::default());
     let controller = Controller::for_stream(of_campaigns, campaigns.clone())
+        .trigger_backoff(AtOnce)
         .watches_stream(of_files, by_label)
         .watches_stream(of_producers, by_label)
         .watches_stream(of_workers, by_label)
@@ -152,6 +155,22 @@ pub fn watch(scope: &Scope) -> (Caches, Controller<Campaign>) {
         filled,
     };
     (caches, controller)
+}
+
+/// Every stream here waits by itself after an error. Were all of them to wait for one, too, then the calls of the others would run out of time
+/// meanwhile, unasked, and that would be the next error to wait for.
+struct AtOnce;
+
+impl Iterator for AtOnce {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        Some(Duration::ZERO)
+    }
+}
+
+impl Backoff for AtOnce {
+    fn reset(&mut self) {}
 }
 
 /// Resolves when a cache was filled once. One whose writer is gone ends with the program; the campaigns' own is waited for by the controller.

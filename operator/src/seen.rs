@@ -252,3 +252,52 @@ fn condition<'j>(job: &'j Job, name: &str) -> Option<&'j JobCondition> {
 fn annotation_of<'j>(job: &'j Job, name: &str) -> Option<&'j String> {
     job.metadata.annotations.as_ref()?.get(name)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use std::sync::Arc;
+
+    /// Whether a producer that gave up on its input so long ago may try again.
+    fn may_retry(source: &serde_json::Value, minutes: i64) -> bool {
+        let document = json!({
+            "apiVersion": "mailcampaign.io/v1alpha1", "kind": "MailCampaign", "metadata": {"name": "offers", "namespace": "hr", "uid": "40cf1c37-5b0e-4c70-9d0f-6a3c1f1e2b11"},
+            "spec": {
+                "recipients": {"source": source, "emailColumn": "Email"},
+                "message": {"from": "people@example.com", "subject": "Hello", "text": {"inline": "Hello"}},
+                "delivery": {"backends": [{"name": "relay", "smtp": {"host": "relay.example.com", "tls": "None"}}]},
+            },
+        });
+        let campaign: Campaign = serde_json::from_value(document).expect("a campaign");
+        let valid = campaign::rules::parse(&campaign.document()).expect("no mistake");
+        let job: Job = serde_json::from_value(json!({"status": {"conditions": [{
+            "type": "Failed", "status": "True", "reason": "PodFailurePolicy", "lastTransitionTime": "2027-03-01T08:00:00Z",
+        }]}}))
+        .expect("a Job");
+        let mut observed = Observed::default();
+        observed.children.producer = Some(Arc::new(job));
+        let since: Timestamp = "2027-03-01T08:00:00Z".parse().expect("a time");
+        let look = Look {
+            campaign: &campaign,
+            valid: Some(&valid),
+            observed: &observed,
+            producer: None,
+            pace: Pace::default(),
+            deletion_deadline: SignedDuration::from_mins(1),
+            now: since + SignedDuration::from_mins(minutes),
+        };
+        look.producer() == Producer::Failed { may_retry: true }
+    }
+
+    #[test]
+    fn bad_input_is_looked_at_again_by_the_clock_only_where_the_cluster_does_not_tell_of_a_change() {
+        let config_map = json!({"configMap": {"name": "list", "key": "list.csv"}});
+        let volume = json!({"persistentVolumeClaim": {"claimName": "lists", "path": "list.csv"}});
+        let web = json!({"http": {"url": "https://lists.example.com/list.csv", "sha256": "0".repeat(64)}});
+        assert_eq!([4, 6, 600].map(|minutes| may_retry(&config_map, minutes)), [false; 3]);
+        for source in [volume, web] {
+            assert_eq!([4, 6].map(|minutes| may_retry(&source, minutes)), [false, true], "{source}");
+        }
+    }
+}

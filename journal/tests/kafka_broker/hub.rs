@@ -154,3 +154,26 @@ async fn a_kafka_that_is_gone_is_asked_once_and_then_left_alone_for_a_moment() {
     }
     assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_a_kafka_does_not_answer_its_first_call_others_wait_a_moment_and_not_in_a_row() {
+    // It takes connections and says nothing.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let hub = Hub::connect(Settings::plaintext(silent.local_addr().expect("its address").to_string()));
+    let begun = Instant::now();
+    let asked = (0..8).map(|_| {
+        let (hub, which) = (hub.clone(), campaign());
+        tokio::spawn(async move {
+            let error = hub.find(&which).await.expect_err("nobody answers");
+            assert!(matches!(error, Error::Unreachable { .. }), "{error}");
+            begun.elapsed()
+        })
+    });
+    let mut waited = Vec::new();
+    for answer in asked.collect::<Vec<_>>() {
+        waited.push(answer.await.expect("an answer"));
+    }
+    waited.sort_unstable();
+    assert!(waited[6] < Duration::from_secs(4), "{waited:?}");
+    assert!(waited[7] > waited[6] + Duration::from_secs(1), "one has tried it: {waited:?}");
+}

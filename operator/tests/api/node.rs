@@ -1,5 +1,7 @@
 //! What controllers and a node do with Jobs and Deployments in one namespace: their pods' work is done in the journal, and their status says so.
 
+use crate::world::print;
+use anyhow::{Context as _, Result};
 use campaign::{CampaignUid, EmailAddress, Message, Outcome, Reply, Settlement};
 use jiff::Timestamp;
 use journal::kafka::{Kafka, Options, Settings, Timing, Which};
@@ -35,6 +37,8 @@ pub(crate) struct Does {
     pub(crate) holds_producers: AtomicBool,
     /// Workers don't get on.
     pub(crate) holds_workers: AtomicBool,
+    /// Workers give their mails up.
+    pub(crate) gives_up: AtomicBool,
     /// The producer ends with exit code 2.
     pub(crate) finds_bad_input: AtomicBool,
     /// Runs of a producer that began to publish.
@@ -197,44 +201,52 @@ impl Work {
         }
         if wanted > 0 && !self.does.holds_workers.load(Ordering::Relaxed) {
             // What fails is tried again a moment later.
-            let _ = self.send(deployment).await;
+            if let Err(error) = self.send(deployment).await {
+                print(&format!("the workers of {}: {error:#}", deployment.name_any()));
+            }
         }
     }
 
-    async fn send(&self, deployment: &Deployment) -> Option<()> {
-        let env = env_of(deployment.spec.template.spec.as_ref()?.containers.first()?.env.as_ref()?);
-        let owner = deployment.metadata.owner_references.as_ref()?.first()?;
-        let options = self.options(&env, &owner.name, &owner.uid)?;
-        let journal = Kafka::open_existing(options).await.ok()?;
-        journal.pinned().await.ok()??;
-        if journal.counts().await.ok()?.pending == 0 {
-            return None;
+    async fn send(&self, deployment: &Deployment) -> Result<()> {
+        let pod = deployment.spec.template.spec.as_ref().context("no pod")?;
+        let env = env_of(pod.containers.first().and_then(|first| first.env.as_ref()).context("no environment")?);
+        let owner = deployment.metadata.owner_references.as_ref().and_then(|owners| owners.first());
+        let owner = owner.context("no owner")?;
+        let options = self.options(&env, &owner.name, &owner.uid).context("no settings")?;
+        let journal = Kafka::open_existing(options).await?;
+        if journal.pinned().await?.is_none() || journal.counts().await?.pending == 0 {
+            return Ok(());
         }
         let on_unknown = journal::OnUnknown::Hold;
-        let mut worker = journal.worker(WorkerOptions { on_unknown, now: Timestamp::now() }).await.ok()?;
+        let mut worker = journal.worker(WorkerOptions { on_unknown, now: Timestamp::now() }).await?;
         for _ in 0..100 {
             let now = Timestamp::now();
-            let claims = worker.take(10, now).await.ok()?;
+            let claims = worker.take(10, now).await?;
             if claims.is_empty() {
-                worker.commit(Tick { at: now, ..Tick::default() }).await.ok()?;
+                worker.commit(Tick { at: now, ..Tick::default() }).await?;
                 if worker.exhausted() || worker.paused() {
                     break;
                 }
                 tokio::time::sleep(Duration::from_millis(20)).await;
                 continue;
             }
-            let claimed = worker.commit(Tick { claims, at: now, ..Tick::default() }).await.ok()?;
-            self.does.mails.fetch_add(u32::try_from(claimed.len()).unwrap_or(0), Ordering::Relaxed);
+            let claimed = worker.commit(Tick { claims, at: now, ..Tick::default() }).await?;
+            self.does.mails.fetch_add(u32::try_from(claimed.len())?, Ordering::Relaxed);
+            let outcome = if self.does.gives_up.load(Ordering::Relaxed) {
+                Outcome::Dead { reply: Reply { code: 452, enhanced: None, text: "Full".to_owned() } }
+            } else {
+                Outcome::Delivered { reply: Reply { code: 250, enhanced: None, text: "Ok".to_owned() } }
+            };
             let finished = claimed.iter().map(|claimed| Settlement {
                 row: claimed.message().row,
                 attempt: claimed.attempt(),
                 at: now,
                 backend: Some("relay".to_owned()),
-                outcome: Outcome::Delivered { reply: Reply { code: 250, enhanced: None, text: "Ok".to_owned() } },
+                outcome: outcome.clone(),
             });
-            worker.commit(Tick { finished: finished.collect(), at: now, ..Tick::default() }).await.ok()?;
+            worker.commit(Tick { finished: finished.collect(), at: now, ..Tick::default() }).await?;
         }
-        Some(())
+        Ok(())
     }
 
     fn options(&self, env: &BTreeMap<String, String>, name: &str, uid: &str) -> Option<Options> {

@@ -5,6 +5,8 @@ use crate::life::creations;
 use crate::node::ROWS;
 use crate::world::{World, print};
 use futures::{StreamExt, stream};
+use journal::kafka::{Kafka, Options, Settings, Timing};
+use journal::{Command, Journal as _};
 use serde_json::json;
 use std::sync::atomic::Ordering;
 
@@ -110,7 +112,7 @@ async fn calls_that_are_refused_or_lost_are_made_again() {
     let answers = answers.into_iter().chain([Answer::Unreachable, Answer::LostReply]);
     let verbs = [Verb::Get, Verb::List, Verb::Watch, Verb::Patch, Verb::Delete];
     let all = answers.flat_map(|answer| verbs.map(|verb| (verb, answer)));
-    let lives = stream::iter(all).map(|(verb, answer)| live_with(verb, answer)).buffer_unordered(6);
+    let lives = stream::iter(all).map(|(verb, answer)| live_with(verb, answer)).buffer_unordered(8);
     print(&format!("kinds of refused calls: {}", lives.count().await));
 }
 
@@ -125,5 +127,43 @@ async fn a_kafka_that_refuses_is_told_and_the_campaign_goes_on_when_it_is_mended
     assert!(message.to_lowercase().contains("replication"), "{message}");
     world.patch("offers", json!({"spec": {"kafka": {"replicationFactor": 1}}})).await;
     world.until_phase("offers", "Completed").await;
+    operator.end().await;
+}
+
+#[tokio::test]
+async fn mails_that_are_sent_again_after_the_end_are_sent_though_the_status_could_not_be_written_then() {
+    let world = World::new("replay").await;
+    let (plan, does) = (Plan::default(), world.node.does.clone());
+    does.gives_up.store(true, Ordering::Relaxed);
+    let operator = world.operator(&plan);
+    let uid = world.apply("offers", |_| {}).await.expect("taken").metadata.uid.expect("a uid");
+    let gave_up = |campaign: &serde_json::Value| {
+        campaign["status"]["phase"] == "Completed" && campaign["status"]["recipients"]["dead"] == ROWS
+    };
+    world.until("offers", "all are given up", gave_up).await;
+    operator.end().await;
+    // This one sees the end twice before somebody decides: what it remembers of it is from there.
+    let operator = world.operator(&plan);
+    world.until("offers", "its workers are gone", |campaign| campaign["status"]["workers"]["ready"] == 0).await;
+    let touch = |value: &str| json!({"metadata": {"annotations": {"example.com/touched": value}}});
+    world.patch("offers", touch("1")).await;
+    does.gives_up.store(false, Ordering::Relaxed);
+    // The node waits, so that nothing but the operator decides whether there is a worker.
+    does.holds_workers.store(true, Ordering::Relaxed);
+    plan.answer(When::default().verb(Verb::Patch).of("mailcampaigns"), Answer::Status(503), 2);
+    let options = Options {
+        settings: Settings::plaintext(testkit::Kafka::shared().bootstrap()),
+        which: world.which("offers", &uid),
+        partitions: 1,
+        replication: None,
+        timing: Timing::default(),
+    };
+    let journal = Kafka::open_existing(options).await.expect("it is there");
+    journal.command(Command::ReplayDead { code: None }).await.expect("decided");
+    world.patch("offers", touch("2")).await;
+    world.until_phase("offers", "Sending").await;
+    does.holds_workers.store(false, Ordering::Relaxed);
+    let sent = |campaign: &serde_json::Value| campaign["status"]["recipients"]["delivered"] == ROWS;
+    world.until("offers", "all are delivered", sent).await;
     operator.end().await;
 }

@@ -5,6 +5,8 @@ use operator::rights::{OWN, Rule, WATCHED};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -165,6 +167,49 @@ fn operator(server: &ApiServer, folder: &Path) -> Command {
 fn start(server: &ApiServer, folder: &Path) -> Operator {
     let log = File::create(folder.join("log")).expect("a log");
     Operator(operator(server, folder).stderr(log).spawn().expect("the operator starts"))
+}
+
+/// Waits until it is so.
+fn until(what: &str, holds: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_mins(2);
+    while !holds() {
+        assert!(Instant::now() < deadline, "never: {what}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// What /readyz answers; none: nobody listens yet.
+fn ready(address: SocketAddr) -> Option<bool> {
+    let mut stream = TcpStream::connect(address).ok()?;
+    stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: operator\r\nConnection: close\r\n\r\n").ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    Some(answer.starts_with("HTTP/1.1 200"))
+}
+
+#[test]
+fn an_operator_of_several_namespaces_is_ready_when_it_has_listed_them_all() {
+    let server = installed(&["watchNamespaces={hr}"]);
+    let folder = TempDir::new().expect("a folder");
+    let example = workspace("examples/offers").display().to_string();
+    kubectl(&server, &["apply", "--kustomize", &example], "").expect("the example");
+    let free = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = free.local_addr().expect("its address");
+    drop(free);
+    let mut command = operator(&server, folder.path());
+    command.env("MAILCAMPAIGN_NAMESPACES", "hr,other").args(["--listen", &address.to_string()]);
+    let log = File::create(folder.path().join("log")).expect("a log");
+    let _operator = Operator(command.stderr(log).spawn().expect("the operator starts"));
+    until("the campaigns of hr are run", || {
+        kubectl(&server, &["get", "job/offers-producer", "--namespace=hr"], "").is_ok()
+    });
+    assert_eq!(ready(address), Some(false), "it has no rights in the other one");
+    for mut object in objects(&server, &["get", "roles,rolebindings", "--namespace=hr"], "") {
+        let name = object["metadata"]["name"].clone();
+        object["metadata"] = json!({"name": name, "namespace": "other"});
+        kubectl(&server, &["create", "--filename=-"], &object.to_string()).expect("it is made");
+    }
+    until("it is ready", || ready(address) == Some(true));
 }
 
 #[test]
