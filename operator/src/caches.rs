@@ -5,7 +5,8 @@ use crate::observed::Children;
 use crate::resource::{Campaign, Kind, Named};
 use crate::trouble;
 use futures::future::{BoxFuture, Shared};
-use futures::{FutureExt, Stream, TryStreamExt, future};
+use futures::stream::BoxStream;
+use futures::{FutureExt, Stream, StreamExt, TryStreamExt, future, stream};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::batch::v1::Job;
@@ -13,16 +14,15 @@ use k8s_openapi::api::core::v1::{
     ConfigMap, Container, Event, PersistentVolumeClaim, Pod, PodSpec, PodTemplateSpec, Secret,
 };
 use kube::api::PartialObjectMeta;
+use kube::runtime::WatchStreamExt;
 use kube::runtime::reflector::{ObjectRef, Store, store};
-use kube::runtime::utils::{Backoff, PredicateConfig};
+use kube::runtime::utils::PredicateConfig;
 use kube::runtime::watcher::{self, Error as WatchError, watcher};
-use kube::runtime::{Controller, WatchStreamExt};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use std::fmt::Debug;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
-use std::time::Duration;
 
 /// An annotation with the whole object in it.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
@@ -96,8 +96,9 @@ impl Scope {
     }
 }
 
-/// Watches everything that concerns campaigns, and has a campaign looked at whenever something of it changes.
-pub fn watch(scope: &Scope) -> (Caches, Controller<Campaign>) {
+/// Watches everything that concerns campaigns, and names a campaign whenever something of it changes. Each kind is watched by itself: after an error it
+/// waits a while before it is tried again, and the others go on.
+pub fn watch(scope: &Scope) -> (Caches, Changes) {
     let ours = || watcher::Config::default().labels(&format!("{MANAGED_BY}={MANAGER}"));
     let everybodys = watcher::Config::default;
     let (files, of_files) = scope.followed::<ConfigMap>(ours(), all, |_| {});
@@ -117,18 +118,20 @@ pub fn watch(scope: &Scope) -> (Caches, Controller<Campaign>) {
         .reflect(writer)
         .applied_objects()
         .predicate_filter(asks, PredicateConfig::default());
-    let controller = Controller::for_stream(of_campaigns, campaigns.clone())
-        .trigger_backoff(AtOnce)
-        .watches_stream(of_files, by_label)
-        .watches_stream(of_producers, by_label)
-        .watches_stream(of_workers, by_label)
-        .watches_stream(of_autoscalers, by_target)
-        .watches_stream(of_pods, by_label)
-        .watches_stream(of_warnings, by_involved(&campaigns))
-        .watches_stream(of_config_maps, who_refers_to(&campaigns, Kind::ConfigMap))
-        .watches_stream(of_secrets, who_refers_to(&campaigns, Kind::Secret))
-        .watches_stream(of_claims, who_refers_to(&campaigns, Kind::Claim));
+    let changes = stream::select_all([
+        concerned(of_campaigns, |campaign| [ObjectRef::from_obj(&campaign)]),
+        concerned(of_files, by_label),
+        concerned(of_producers, by_label),
+        concerned(of_workers, by_label),
+        concerned(of_autoscalers, by_target),
+        concerned(of_pods, by_label),
+        concerned(of_warnings, by_involved(&campaigns)),
+        concerned(of_config_maps, who_refers_to(&campaigns, Kind::ConfigMap)),
+        concerned(of_secrets, who_refers_to(&campaigns, Kind::Secret)),
+        concerned(of_claims, who_refers_to(&campaigns, Kind::Claim)),
+    ]);
     let listed = [
+        listed(&campaigns),
         listed(&files),
         listed(&producers),
         listed(&workers),
@@ -154,26 +157,25 @@ pub fn watch(scope: &Scope) -> (Caches, Controller<Campaign>) {
         warnings,
         filled,
     };
-    (caches, controller)
+    (caches, changes.boxed())
 }
 
-/// Every stream here waits by itself after an error. Were all of them to wait for one, too, then the calls of the others would run out of time
-/// meanwhile, unasked, and that would be the next error to wait for.
-struct AtOnce;
+/// The campaigns to look at, by what changed.
+pub type Changes = BoxStream<'static, Result<ObjectRef<Campaign>, WatchError>>;
 
-impl Iterator for AtOnce {
-    type Item = Duration;
-
-    fn next(&mut self) -> Option<Duration> {
-        Some(Duration::ZERO)
-    }
+/// Whom the changed objects concern.
+fn concerned<K, C>(
+    changed: impl Stream<Item = Result<K, WatchError>> + Send + 'static,
+    whom: impl Fn(K) -> C + Send + 'static,
+) -> Changes
+where
+    K: Send + 'static,
+    C: IntoIterator<Item = ObjectRef<Campaign>, IntoIter: Send> + 'static,
+{
+    changed.map_ok(move |object| stream::iter(whom(object).into_iter().map(Ok))).try_flatten().boxed()
 }
 
-impl Backoff for AtOnce {
-    fn reset(&mut self) {}
-}
-
-/// Resolves when a cache was filled once. One whose writer is gone ends with the program; the campaigns' own is waited for by the controller.
+/// Resolves when a cache was filled once. One whose writer is gone ends with the program.
 fn listed<K>(store: &Store<K>) -> BoxFuture<'static, ()>
 where
     K: Resource<DynamicType = ()> + Clone + Send + Sync + 'static,
@@ -283,7 +285,7 @@ fn who_refers_to<K: Resource<DynamicType = ()>>(
 }
 
 impl Caches {
-    /// Resolves when everything but the campaigns was listed once.
+    /// Resolves when everything was listed once.
     pub async fn are_filled(&self) {
         self.filled.clone().await;
     }
@@ -291,6 +293,11 @@ impl Caches {
     /// All campaigns.
     pub fn campaigns(&self) -> Vec<Arc<Campaign>> {
         self.campaigns.state()
+    }
+
+    /// A campaign as it stands now.
+    pub fn campaign(&self, at: &ObjectRef<Campaign>) -> Option<Arc<Campaign>> {
+        self.campaigns.get(at)
     }
 
     /// What was made for a campaign; and what an earlier one of its name has left.

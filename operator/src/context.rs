@@ -6,11 +6,14 @@ use crate::build::PodSettings;
 use crate::caches::Caches;
 use crate::kafka::{Connections, Opened};
 use crate::leader::Leader;
+use crate::queue::WorkQueue;
+use crate::resource::Campaign;
 use crate::scaling::{Capacity, Rates};
 use campaign::status::Failure;
 use jiff::SignedDuration;
 use journal::kafka::Survey;
 use kube::runtime::events::Recorder;
+use kube::runtime::reflector::ObjectRef;
 use kube::{Client, Resource};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
@@ -25,6 +28,8 @@ pub struct Context {
     pub caches: Caches,
     /// Whether this replica leads.
     pub leader: Leader,
+    /// The campaigns that are to be looked at.
+    pub queue: WorkQueue<ObjectRef<Campaign>>,
     /// How Kafka is reached.
     pub connections: Connections,
     /// Writes Events.

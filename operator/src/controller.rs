@@ -16,12 +16,11 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Resource;
 use kube::api::{Api, Patch, PatchParams};
-use kube::runtime::controller::Action;
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
-use tracing::{debug, info, instrument, warn};
+use tracing::{debug, info, instrument};
 
 /// The field manager of the status.
 const STATUS: &str = "mailcampaign-status";
@@ -44,19 +43,19 @@ pub enum Error {
     Status(#[source] Box<kube::Error>),
 }
 
-/// Brings one campaign a step nearer to what it declares.
+/// Brings one campaign a step nearer to what it declares. Returns when to look again; none: when something happens to it.
 ///
 /// # Errors
 /// The API server doesn't take the status. What else fails is told there.
 #[instrument(skip_all, fields(campaign = %campaign.key()))]
-pub async fn reconcile(campaign: Arc<Campaign>, ctx: Arc<Context>) -> Result<Action, Error> {
+pub async fn reconcile(campaign: Arc<Campaign>, ctx: &Context) -> Result<Option<Duration>, Error> {
     if !ctx.leader.is_leading() {
-        return Ok(Action::await_change());
+        return Ok(None);
     }
     let campaign = campaign.opened(); // pure
     let (valid, mistakes) = judged(&campaign); // pure
     let valid = valid.as_ref();
-    let found = observe(&ctx, &campaign, valid).await; // I/O: caches, Kafka
+    let found = observe(ctx, &campaign, valid).await; // I/O: caches, Kafka
     let now = Timestamp::now();
     let pinned = found.observed.kafka.survey().is_some_and(|survey| survey.pin.is_some());
     let kafka = valid.map(|valid| ctx.connections.for_pods(&valid.spec.kafka)).unwrap_or_default();
@@ -77,8 +76,12 @@ pub async fn reconcile(campaign: Arc<Campaign>, ctx: Arc<Context>) -> Result<Act
     let decision = lifecycle::next(&seen); // pure: what
     debug!(?seen, ?decision, "decided");
     let children = &found.observed.children;
+    let steps = decision.steps_for_now(children.file.is_none() && ctx.queue.is_waited_in()); // pure
     let declared = input.as_ref().zip(producer.as_ref());
-    let applied = apply(&ctx, declared, &campaign, children, &found.journals, &decision.steps).await; // I/O
+    let applied = apply(ctx, declared, &campaign, children, &found.journals, steps).await; // I/O
+    if applied.is_ok() && steps.len() < decision.steps.len() {
+        return Ok(Some(Duration::ZERO));
+    }
     let failed = applied.as_ref().err().filter(|error| !error.is_stale_view()).map(ToString::to_string);
     let trouble = trouble_of(&found, now); // pure
     let said = status::of(&status::Facts {
@@ -103,17 +106,10 @@ pub async fn reconcile(campaign: Arc<Campaign>, ctx: Arc<Context>) -> Result<Act
     }
     let gone = decision.steps.contains(&lifecycle::Step::Release) && campaign.metadata.deletion_timestamp.is_some();
     if gone && applied.is_ok() {
-        return Ok(Action::await_change());
+        return Ok(None);
     }
-    let late = tell(&ctx, &campaign, said).await?; // I/O: only if it changed
-    Ok(Action::requeue(late.map_or(again, |late| late.min(again))))
-}
-
-/// What to do with a reconcile that failed.
-#[expect(clippy::needless_pass_by_value, reason = "the shape of the callback")]
-pub fn on_error(campaign: Arc<Campaign>, error: &Error, _: Arc<Context>) -> Action {
-    warn!(campaign = campaign.key(), %error, "tried again");
-    Action::requeue(Duration::from_secs(5))
+    let late = tell(ctx, &campaign, said).await?; // I/O: only if it changed
+    Ok(Some(late.map_or(again, |late| late.min(again))))
 }
 
 fn judged(campaign: &Campaign) -> (Option<ValidCampaign>, Vec<Mistake>) {

@@ -14,6 +14,7 @@ pub mod leader;
 pub mod lifecycle;
 pub mod observe;
 pub mod observed;
+pub mod queue;
 pub mod resource;
 pub mod rights;
 pub mod run;

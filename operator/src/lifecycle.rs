@@ -204,6 +204,14 @@ pub struct Decision {
     pub steps: Vec<Step>,
 }
 
+impl Decision {
+    /// The steps to do now. Of a campaign that has nothing yet while others wait: up to its file, which costs little, so that each has something soon.
+    pub fn steps_for_now(&self, is_new_among_many: bool) -> &[Step] {
+        let file = self.steps.iter().position(|step| is_new_among_many && *step == Step::WriteFile);
+        file.map_or(&self.steps, |file| &self.steps[..=file])
+    }
+}
+
 /// What is to be done next.
 pub fn next(seen: &Seen) -> Decision {
     if let Some(deletion) = seen.asked.deletion {

@@ -1,33 +1,34 @@
 //! The whole of `mailcampaign-operator`: watches, elects a leader, reconciles until it is told to stop.
 
 use crate::build::{KafkaForPods, MANAGER, PodSettings};
-use crate::caches::{Caches, Scope, watch};
+use crate::caches::{Caches, Changes, Scope, watch};
 use crate::context::Context;
-use crate::controller::{on_error, reconcile};
+use crate::controller::reconcile;
 use crate::kafka::Connections;
 use crate::leader::{self, Leader};
+use crate::queue::WorkQueue;
 use crate::resource::Campaign;
 use crate::rights::{self, Rule};
-use futures::stream;
-use futures::{FutureExt, Stream, StreamExt};
+use futures::StreamExt;
 use jiff::SignedDuration;
 use journal::kafka;
 use kube::api::ListParams;
-use kube::runtime::Controller;
-use kube::runtime::controller::Config as Concurrency;
 use kube::runtime::events::{Recorder, Reporter};
+use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Client, Config};
 use program::{Failure, Health};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use tracing::{info, warn};
 
-/// Campaigns that are looked at at the same time.
-const AT_ONCE: u16 = 16;
+/// Campaigns of a namespace that are looked at at the same time.
+const AT_ONCE: usize = 16;
+/// Until a look that failed is made again.
+const AFTER_FAILURE: Duration = Duration::from_secs(5);
 /// A call of the API server takes this long at most.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Between two writes of a campaign's status, at least.
@@ -93,16 +94,21 @@ pub async fn run_with(
     let client = connect(Some(&leader)).map_err(lacks)?;
     let mut running = JoinSet::new();
     running.spawn(elector.run(stopping.clone().cancelled_owned()));
+    let shared = Shared { leader, identity, settings: settings.clone() };
     let mut filled = Vec::new();
     for namespace in &settings.scopes {
         let scope = Scope { client: client.clone(), namespace: namespace.clone() };
-        let (caches, controller) = watch(&scope);
+        let (caches, changes) = watch(&scope);
         filled.push(caches.clone());
-        let (leader, identity) = (leader.clone(), identity.clone());
-        running.spawn(one_scope(scope, caches, controller, settings.clone(), leader, identity, stopping.clone()));
+        running.spawn(one_scope(scope, caches, changes, shared.clone(), stopping.clone()));
     }
-    running.spawn(stopping.clone().run_until_cancelled_owned(ready_when(filled, health)).map(drop));
-    stop.await;
+    let _getting_ready = AbortOnDropHandle::new(tokio::spawn(ready_when(filled, health)));
+    tokio::select! {
+        () = stop => {}
+        Some(ended) = running.join_next() => {
+            return Err(Failure::try_again(format!("a part of the operator ended by itself: {ended:?}")));
+        }
+    }
     info!("stopping: what was begun is finished, and another replica takes over");
     stopping.cancel();
     // What is left runs out by itself.
@@ -159,73 +165,82 @@ async fn config() -> Result<Config, Failure> {
     Ok(config)
 }
 
-/// The campaigns of one namespace, or of all.
-async fn one_scope(
-    scope: Scope,
-    caches: Caches,
-    controller: Controller<Campaign>,
+/// What the namespaces share.
+#[derive(Clone)]
+struct Shared {
     settings: Settings,
     leader: Leader,
     identity: String,
-    stopping: CancellationToken,
-) {
+}
+
+/// The campaigns of one namespace, or of all.
+async fn one_scope(scope: Scope, caches: Caches, changes: Changes, shared: Shared, stopping: CancellationToken) {
+    let Shared { settings, leader, identity } = shared;
     let scratch = std::env::temp_dir().join(format!("mailcampaign-{}", std::process::id()));
-    let connections =
-        Connections::new(scope.client.clone(), settings.kafka.clone(), settings.kafka_for_pods.clone(), scratch);
     let reporter = Reporter { controller: MANAGER.to_owned(), instance: Some(identity.chars().take(63).collect()) };
     let ctx = Arc::new(Context {
-        client: scope.client.clone(),
+        connections: Connections::new(scope.client.clone(), settings.kafka, settings.kafka_for_pods, scratch),
+        recorder: Recorder::new(scope.client.clone(), reporter),
+        client: scope.client,
         caches,
         leader,
-        connections,
-        recorder: Recorder::new(scope.client.clone(), reporter),
-        pods: settings.pods.clone(),
+        queue: WorkQueue::default(),
+        pods: settings.pods,
         deletion_deadline: settings.deletion_deadline,
         status_interval: settings.status_interval,
         campaigns: Mutex::new(HashMap::new()),
     });
-    let tidying = tidy(ctx.clone());
-    let reconciling = controlled(controller, ctx, stopping);
+    let mut working = JoinSet::new();
+    for _ in 0..AT_ONCE {
+        working.spawn(work(ctx.clone()));
+    }
     tokio::select! {
-        () = reconciling => {}
-        never = tidying => match never {},
+        () = stopping.cancelled() => {}
+        () = follow(changes, &ctx) => {}
+        () = look_at_all_when_leading(&ctx) => {}
+        never = tidy(&ctx) => match never {},
+        // It ends by a panic only, as whoever waits for this one will see.
+        Some(ended) = working.join_next() => ended.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic())),
+    }
+    ctx.queue.close();
+    while working.join_next().await.is_some() {}
+}
+
+/// Puts those to whom something happened into the queue.
+async fn follow(mut changes: Changes, ctx: &Context) {
+    while let Some(change) = changes.next().await {
+        match change {
+            Ok(campaign) => ctx.queue.add(campaign),
+            Err(error) => warn!(%error, "a watch failed, and is tried again"),
+        }
     }
 }
 
-async fn controlled(controller: Controller<Campaign>, ctx: Arc<Context>, stopping: CancellationToken) {
-    let gained = gains(ctx.leader.changed());
-    controller
-        .with_config(Concurrency::default().concurrency(AT_ONCE))
-        .reconcile_all_on(gained)
-        .graceful_shutdown_on(stopping.cancelled_owned())
-        .run(after_all_is_known, on_error, ctx)
-        .for_each(|result| async move {
-            if let Err(error) = result {
-                warn!(%error, "a watch or a reconcile failed, and is tried again");
-            }
-        })
-        .await;
-}
-
 /// Whenever this replica begins to lead, all campaigns are looked at.
-fn gains(changed: watch::Receiver<bool>) -> impl Stream<Item = ()> {
-    stream::unfold(changed, |mut changed| async move {
-        loop {
-            changed.changed().await.ok()?;
-            if *changed.borrow_and_update() {
-                return Some(((), changed));
-            }
+async fn look_at_all_when_leading(ctx: &Context) {
+    let mut leads = ctx.leader.changed();
+    while leads.changed().await.is_ok() {
+        if *leads.borrow_and_update() {
+            ctx.caches.campaigns().iter().for_each(|campaign| ctx.queue.add(ObjectRef::from_obj(&**campaign)));
         }
-    })
+    }
 }
 
-/// Nothing is decided before everything was listed once: what isn't known yet would seem not to be there.
-async fn after_all_is_known(
-    campaign: Arc<Campaign>,
-    ctx: Arc<Context>,
-) -> Result<kube::runtime::controller::Action, crate::controller::Error> {
+/// Looks at one campaign after the other.
+async fn work(ctx: Arc<Context>) {
+    // What isn't known yet would seem not to be there.
     ctx.caches.are_filled().await;
-    reconcile(campaign, ctx).await
+    while let Some(mut taken) = ctx.queue.next().await {
+        // As it is by now.
+        let Some(campaign) = ctx.caches.campaign(&taken.key) else { continue };
+        let again = reconcile(campaign, &ctx).await.unwrap_or_else(|error| {
+            warn!(campaign = %taken.key, %error, "tried again");
+            Some(AFTER_FAILURE)
+        });
+        if let Some(again) = again {
+            taken.again_in(again);
+        }
+    }
 }
 
 /// It is ready when the objects of every namespace were listed.
@@ -238,7 +253,7 @@ async fn ready_when(all: Vec<Caches>, health: Health) {
 }
 
 /// Forgets campaigns that are gone.
-async fn tidy(ctx: Arc<Context>) -> std::convert::Infallible {
+async fn tidy(ctx: &Context) -> std::convert::Infallible {
     loop {
         tokio::time::sleep(TIDY).await;
         ctx.forget_those_gone();

@@ -159,6 +159,10 @@ fn reader_that_waits(settings: &Settings, group: Option<&str>, sees: Sees, at_en
         .set("fetch.wait.max.ms", at_end.as_millis().to_string())
         .set("retry.backoff.ms", "10")
         .set("isolation.level", if sees == Sees::Committed { "read_committed" } else { "read_uncommitted" });
+    if sees == Sees::Everything {
+        // It is asked about many topics that aren't there yet. For so long it would look for each of them by itself, again and again.
+        config.set("topic.metadata.propagation.max.ms", "0");
+    }
     let made = config.create_with_context(settings.ears());
     // A setting that librdkafka refuses is named.
     let reader: Reader = made.map_err(|error| failed("connecting to Kafka", error))?;
