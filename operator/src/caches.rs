@@ -106,7 +106,9 @@ pub fn watch(scope: &Scope) -> (Caches, Changes) {
     let (workers, of_workers) = scope.followed::<Deployment>(ours(), all, |_| {});
     let (autoscalers, of_autoscalers) = scope.followed::<HorizontalPodAutoscaler>(everybodys(), all, |_| {});
     let (pods, of_pods) = scope.followed(ours(), all, trim_pod);
-    let (config_maps, of_config_maps) = scope.followed(everybodys(), all, trim_metadata::<ConfigMap>);
+    // The campaigns' files are among those above.
+    let others = everybodys().labels(&format!("{MANAGED_BY}!={MANAGER}"));
+    let (config_maps, of_config_maps) = scope.followed(others, all, trim_metadata::<ConfigMap>);
     let (secrets, of_secrets) = scope.followed(everybodys(), all, trim_metadata::<Secret>);
     let (claims, of_claims) = scope.followed(everybodys(), all, trim_metadata::<PersistentVolumeClaim>);
     let warned = everybodys().fields("type=Warning");

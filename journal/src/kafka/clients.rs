@@ -12,7 +12,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers, Message as _};
 use rdkafka::metadata::Metadata;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long a call waits for the broker's answer before it is given up or made again.
@@ -26,6 +26,8 @@ const FOLLOWING: Duration = Duration::from_millis(500);
 const LOOKING: Duration = Duration::from_millis(5);
 /// How often a client for questions is listened to.
 const LISTEN: Duration = Duration::from_millis(100);
+/// So many questions about topics one client is asked.
+const QUESTIONS: u32 = 1_000;
 /// A record's key, headers and frame, in bytes, at most.
 pub(super) const OVERHEAD: usize = 512;
 
@@ -172,29 +174,45 @@ fn reader_that_waits(settings: &Settings, group: Option<&str>, sees: Sees, at_en
 
 /// A client for questions, made when it is needed first. It sees everything, so that no answer waits for somebody's transaction.
 #[derive(Default)]
-pub(super) struct Prober {
-    client: OnceLock<Reader>,
-    listened: Mutex<Option<Instant>>,
+pub(super) struct Prober(Mutex<Option<Asked>>);
+
+struct Asked {
+    client: Arc<Reader>,
+    listened: Option<Instant>,
+    questions: u32,
 }
 
 impl Prober {
     /// The client, after it was listened to.
-    pub(super) fn get(&self, settings: &Settings, group: Option<&str>) -> Result<&Reader, Error> {
-        if self.client.get().is_none() {
-            let made = reader(settings, group, Sees::Everything)?;
-            // Another thread may have been faster.
-            let _ = self.client.set(made);
-        }
-        let client = self.client.get().ok_or_else(|| Error::Unsuitable { why: "no client".to_owned() })?;
-        let mut listened = self.listened.lock().unwrap_or_else(PoisonError::into_inner);
-        if listened.is_none_or(|at| at.elapsed() > LISTEN) {
+    pub(super) fn get(&self, settings: &Settings, group: Option<&str>) -> Result<Arc<Reader>, Error> {
+        let mut asked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let asked = match &mut *asked {
+            Some(asked) => asked,
+            none => {
+                let client = Arc::new(reader(settings, group, Sees::Everything)?);
+                none.insert(Asked { client, listened: None, questions: 0 })
+            }
+        };
+        if asked.listened.is_none_or(|at| at.elapsed() > LISTEN) {
             // What it has to tell, and that it asks for credentials, comes by polling. Without any time to wait, a poll takes a single event.
-            while let Some(event) = client.poll(Duration::from_millis(1)) {
+            while let Some(event) = asked.client.poll(Duration::from_millis(1)) {
                 drop(event);
             }
-            *listened = Some(Instant::now());
+            asked.listened = Some(Instant::now());
         }
-        Ok(client)
+        Ok(asked.client.clone())
+    }
+
+    /// It is asked about one topic of many. It keeps what it knows of each for good (some kilobytes), and looks through all of it for every answer: so
+    /// after many questions the next one is for a new client.
+    pub(super) fn counts_question(&self) {
+        let mut asked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(asked) = asked.as_mut() {
+            asked.questions += 1;
+        }
+        if let Some(old) = asked.take_if(|asked| asked.questions > QUESTIONS) {
+            let_go(old.client);
+        }
     }
 }
 

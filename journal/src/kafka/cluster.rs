@@ -90,7 +90,7 @@ impl Cluster {
     }
 
     /// The client for questions.
-    pub(super) fn prober(&self) -> Result<&Reader, Error> {
+    pub(super) fn prober(&self) -> Result<Arc<Reader>, Error> {
         self.prober.get(&self.settings, None)
     }
 
@@ -121,7 +121,11 @@ impl Cluster {
 
     /// What the brokers say about one topic, or about all.
     pub(super) fn metadata(&self, topic: Option<&str>) -> Result<Metadata, Error> {
-        let metadata = self.prober()?.fetch_metadata(topic, ANSWER);
+        let prober = self.prober()?;
+        if topic.is_some() {
+            self.prober.counts_question();
+        }
+        let metadata = prober.fetch_metadata(topic, ANSWER);
         metadata.map_err(|error| explain(&self.settings, "looking at the topics", error))
     }
 
@@ -140,7 +144,7 @@ impl Cluster {
 
     /// Where a partition begins and ends, transactions under way included.
     pub(super) fn watermarks(&self, topic: &str, partition: i32) -> Result<(i64, i64), Error> {
-        let found = watermarks(self.prober()?, topic, partition);
+        let found = watermarks(&*self.prober()?, topic, partition);
         found.map_err(|error| self.explain("looking where a topic ends", topic, error))
     }
 

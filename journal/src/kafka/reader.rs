@@ -152,7 +152,7 @@ impl Shared {
     fn nothing_happened_without_a_mark(&self, marks: &Marks) -> Result<bool, Error> {
         let during = "looking where a topic ends";
         for partition in (0..marks.partitions).filter(|partition| !marks.of.contains_key(partition)) {
-            let ends = watermarks(self.prober()?, &self.names.outcomes, partition);
+            let ends = watermarks(&*self.prober()?, &self.names.outcomes, partition);
             if ends.map_err(|error| self.verdict(during, error))?.1 > 0 {
                 return Ok(false);
             }

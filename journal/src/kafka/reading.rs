@@ -13,6 +13,7 @@ use rdkafka::message::{BorrowedMessage, Message as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How long reading may come no further, so that a transaction that hangs has been ended by the broker.
@@ -49,7 +50,7 @@ impl Shared {
     }
 
     /// A client for questions.
-    pub(super) fn prober(&self) -> Result<&Reader, Error> {
+    pub(super) fn prober(&self) -> Result<Arc<Reader>, Error> {
         self.prober.get(&self.settings, Some(&self.names.group))
     }
 
@@ -59,14 +60,14 @@ impl Shared {
     /// [`Error::TopicGone`] if there is surely no such topic.
     pub(super) fn count_of(&self, topic: Topic) -> Result<i32, Error> {
         let (name, prober) = (self.topic(topic), self.prober()?);
-        let found = surely(|| partitions_of(prober, name))?;
+        let found = surely(|| partitions_of(&prober, name))?;
         found.ok_or_else(|| Error::TopicGone { topic: name.to_owned() })
     }
 
     /// Where a topic ends now, transactions under way included.
     pub(super) fn ends_of(&self, topic: Topic, ends: &mut Ends) -> Result<(), Error> {
         for partition in 0..self.count_of(topic)? {
-            match watermarks(self.prober()?, self.topic(topic), partition) {
+            match watermarks(&*self.prober()?, self.topic(topic), partition) {
                 Ok((low, high)) => drop(ends.insert((topic, partition), low..high)),
                 Err(error) => return Err(self.verdict("looking where a topic ends", error)),
             }

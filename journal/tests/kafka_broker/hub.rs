@@ -177,3 +177,19 @@ async fn while_a_kafka_does_not_answer_its_first_call_others_wait_a_moment_and_n
     assert!(waited[6] < Duration::from_secs(4), "{waited:?}");
     assert!(waited[7] > waited[6] + Duration::from_secs(1), "one has tried it: {waited:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_its_client_is_replaced_after_many_questions_all_are_answered() {
+    let (hub, there) = (hub(), campaign());
+    hub.ensure(&options(&there, 1)).await.expect("made");
+    // Each of them is three questions: several clients' worth.
+    let asked = (0..900).map(|number| {
+        let (hub, which) = (hub.clone(), if number % 3 == 0 { there.clone() } else { campaign() });
+        tokio::spawn(async move { (number, hub.find(&which).await) })
+    });
+    for answer in asked.collect::<Vec<_>>() {
+        let (number, answer) = answer.await.expect("an answer");
+        let wanted = if number % 3 == 0 { found(1) } else { Found::default() };
+        assert_eq!(answer.expect("looked"), wanted, "{number}");
+    }
+}

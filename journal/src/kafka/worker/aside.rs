@@ -102,7 +102,7 @@ impl Desk {
         let shared = self.shared.clone();
         if let Ok((committed, everything)) = self.readers() {
             warm_up(committed.client(), &shared.names.outcomes);
-            drop(marks(everything, &shared.names.outbox, &[0], (ANSWER, "connecting")));
+            drop(marks(&everything, &shared.names.outbox, &[0], (ANSWER, "connecting")));
         }
     }
 
@@ -129,7 +129,7 @@ impl Desk {
         }
     }
 
-    fn readers(&mut self) -> Result<(&Reader, &Reader), Error> {
+    fn readers(&mut self) -> Result<(&Reader, Arc<Reader>), Error> {
         if self.committed.is_none() {
             self.committed = Some(self.shared.looker()?);
         }
@@ -176,7 +176,7 @@ impl Desk {
             let topic = self.shared.names.outcomes.clone();
             let (committed, everything) = self.readers()?;
             partitions_of(committed, &topic)?;
-            self.known = partitions_of(everything, &topic)?.unwrap_or(0);
+            self.known = partitions_of(&everything, &topic)?.unwrap_or(0);
         }
         Ok(())
     }
@@ -188,7 +188,7 @@ impl Desk {
         }
         let count = shared.count_of(Topic::Outbox)?;
         let all: Vec<i32> = (0..count).collect();
-        let found = marks(shared.prober()?, &shared.names.outbox, &all, (ANSWER, "looking at the others"))?;
+        let found = marks(&*shared.prober()?, &shared.names.outbox, &all, (ANSWER, "looking at the others"))?;
         shared.settings.heard().reached();
         Ok((count, found))
     }
