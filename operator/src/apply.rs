@@ -185,9 +185,7 @@ impl Doing<'_> {
         let (Some(actual), Some(wanted)) = (actual, &declared.spec) else {
             return self.declare(declared, None).await;
         };
-        let has = actual.spec.as_ref();
-        let is_as_wanted = has.is_some_and(|has| has.parallelism == wanted.parallelism && has.suspend != Some(true));
-        if is_as_wanted {
+        if actual.spec.parallelism == wanted.parallelism && actual.spec.suspend != Some(true) {
             return Ok(());
         }
         let change = json!({

@@ -1,18 +1,17 @@
 //! What the cluster has, kept up to date by watches: nothing is listed or fetched for a campaign at rest.
 
 use crate::build::{Component, INSTANCE, MANAGED_BY, MANAGER};
+use crate::job::KeptJob;
 use crate::observed::Children;
 use crate::resource::{Campaign, Kind, Named};
 use crate::trouble;
+use campaign::MailCampaign;
 use futures::future::{BoxFuture, Shared};
 use futures::stream::BoxStream;
 use futures::{FutureExt, Stream, StreamExt, TryStreamExt, future, stream};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
-use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{
-    ConfigMap, Container, Event, PersistentVolumeClaim, Pod, PodSpec, PodTemplateSpec, Secret,
-};
+use k8s_openapi::api::core::v1::{ConfigMap, Container, Event, PersistentVolumeClaim, Pod, PodSpec, Secret};
 use kube::api::PartialObjectMeta;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::reflector::{ObjectRef, Store, store};
@@ -32,7 +31,7 @@ const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 pub struct Caches {
     campaigns: Store<Campaign>,
     files: Store<ConfigMap>,
-    producers: Store<Job>,
+    producers: Store<KeptJob>,
     workers: Store<Deployment>,
     autoscalers: Store<HorizontalPodAutoscaler>,
     pods: Store<Pod>,
@@ -123,7 +122,7 @@ pub fn watch(scope: &Scope) -> (Caches, Changes) {
     let changes = stream::select_all([
         concerned(of_campaigns, |campaign| [ObjectRef::from_obj(&campaign)]),
         concerned(of_files, by_label),
-        concerned(of_producers, by_label),
+        concerned(of_producers, by_owner),
         concerned(of_workers, by_label),
         concerned(of_autoscalers, by_target),
         concerned(of_pods, by_label),
@@ -210,11 +209,9 @@ fn all<K>(_: &K) -> bool {
     true
 }
 
-/// Of a Job its pods' template can't be changed, and is not compared.
-fn trim_job(job: &mut Job) {
-    if let Some(spec) = &mut job.spec {
-        spec.template = PodTemplateSpec::default();
-    }
+/// Of a Job its labels are not compared.
+fn trim_job(job: &mut KeptJob) {
+    job.metadata.labels = None;
 }
 
 /// Of a pod only its state is read, where it is, and what its containers may use.
@@ -238,6 +235,13 @@ fn trim_warning(event: &mut Event) {
 fn trim_metadata<K>(object: &mut PartialObjectMeta<K>) {
     object.metadata.annotations = None;
     object.metadata.labels = None;
+}
+
+/// The campaign that owns an object.
+#[expect(clippy::needless_pass_by_value, reason = "the shape of the callback")]
+fn by_owner(job: KeptJob) -> Option<ObjectRef<Campaign>> {
+    let owner = job.metadata.owner_references.as_ref()?.iter().find(|owner| owner.kind == MailCampaign::kind(&()))?;
+    Some(ObjectRef::new(&owner.name).within(&job.namespace()?))
 }
 
 /// The campaign that an object was made for.

@@ -9,6 +9,7 @@ pub mod context;
 pub mod controller;
 pub mod drift;
 pub mod events;
+pub mod job;
 pub mod kafka;
 pub mod leader;
 pub mod lifecycle;

@@ -1,11 +1,11 @@
 //! What was found out about a campaign: its objects in the cluster, what it refers to, and what stands on Kafka.
 
+use crate::job::KeptJob;
 use crate::resource::Named;
 use jiff::Timestamp;
 use journal::kafka::Survey;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
-use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, Event, Pod};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ pub struct Children {
     /// Its file.
     pub file: Option<Arc<ConfigMap>>,
     /// The Job that publishes.
-    pub producer: Option<Arc<Job>>,
+    pub producer: Option<Arc<KeptJob>>,
     /// The Deployment that sends.
     pub workers: Option<Arc<Deployment>>,
     /// Its autoscaler.

@@ -1,6 +1,7 @@
 //! From what was observed to what decides. Pure: the clock is an argument.
 
 use crate::build::{FINALIZER, INPUTS, MADE_OF};
+use crate::job::KeptJob;
 use crate::lifecycle::{Account, Asked, Deletion, Journal, Producer, Seen, Workers};
 use crate::observed::{Kafka, Observed, Pace, is_alive};
 use crate::resource::{Campaign, Kind};
@@ -12,6 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 use journal::kafka::Survey;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::{Job, JobCondition};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Deserialize as _;
 use std::time::Duration;
 
@@ -138,7 +140,9 @@ impl Look<'_> {
             return Producer::Done;
         }
         let is_other = |annotation: &str| {
-            self.producer.is_some_and(|wanted| annotation_of(job, annotation) != annotation_of(wanted, annotation))
+            self.producer.is_some_and(|wanted| {
+                annotation_of(&job.metadata, annotation) != annotation_of(&wanted.metadata, annotation)
+            })
         };
         match condition(job, "Failed") {
             Some(failed) => {
@@ -244,13 +248,13 @@ fn has_pods(deployment: &Deployment) -> bool {
 }
 
 /// A condition of a Job that is true.
-fn condition<'j>(job: &'j Job, name: &str) -> Option<&'j JobCondition> {
+fn condition<'j>(job: &'j KeptJob, name: &str) -> Option<&'j JobCondition> {
     let conditions = job.status.as_ref()?.conditions.as_ref()?;
     conditions.iter().find(|condition| condition.type_ == name && condition.status == "True")
 }
 
-fn annotation_of<'j>(job: &'j Job, name: &str) -> Option<&'j String> {
-    job.metadata.annotations.as_ref()?.get(name)
+fn annotation_of<'j>(metadata: &'j ObjectMeta, name: &str) -> Option<&'j String> {
+    metadata.annotations.as_ref()?.get(name)
 }
 
 #[cfg(test)]
@@ -271,7 +275,7 @@ mod tests {
         });
         let campaign: Campaign = serde_json::from_value(document).expect("a campaign");
         let valid = campaign::rules::parse(&campaign.document()).expect("no mistake");
-        let job: Job = serde_json::from_value(json!({"status": {"conditions": [{
+        let job: KeptJob = serde_json::from_value(json!({"status": {"conditions": [{
             "type": "Failed", "status": "True", "reason": "PodFailurePolicy", "lastTransitionTime": "2027-03-01T08:00:00Z",
         }]}}))
         .expect("a Job");

@@ -6,10 +6,10 @@
 mod missing;
 mod pod;
 
+use crate::job::KeptJob;
 use campaign::status::without_addresses;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Event, Pod};
 use pod::Seen;
 use std::borrow::Borrow;
@@ -55,7 +55,7 @@ pub struct Trouble {
 /// Job and the Deployment's ReplicaSets; others don't matter.
 pub fn of(
     pods: &[impl Borrow<Pod>],
-    job: Option<&Job>,
+    job: Option<&KeptJob>,
     deployment: Option<&Deployment>,
     events: &[Event],
     now: Timestamp,

@@ -2,9 +2,9 @@
 
 use super::pod::Seen;
 use super::{PODS_REFUSED, Trouble, is_older, told};
+use crate::job::KeptJob;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Event, Pod};
 use kube::ResourceExt;
 
@@ -19,7 +19,7 @@ pub(super) const NOT_MOUNTED: [&str; 2] = ["FailedMount", "FailedAttachVolume"];
 /// The API server takes no pods.
 pub(super) fn refused(
     seen: &[Seen<'_>],
-    job: Option<&Job>,
+    job: Option<&KeptJob>,
     deployment: Option<&Deployment>,
     events: &[Event],
     now: Timestamp,
@@ -66,13 +66,12 @@ pub(super) fn refused(
 }
 
 /// It should have more pods than it has, and none of them is just late.
-fn lacks_pods(job: &Job) -> bool {
-    let spec = job.spec.as_ref();
+fn lacks_pods(job: &KeptJob) -> bool {
     let number = |number: Option<i32>| number.unwrap_or_default();
     let status = job.status.as_ref();
     let (active, succeeded) = status.map_or((0, 0), |status| (number(status.active), number(status.succeeded)));
-    let completions = spec.and_then(|spec| spec.completions).unwrap_or(1);
-    let parallelism = spec.and_then(|spec| spec.parallelism).unwrap_or(1);
+    let completions = job.spec.completions.unwrap_or(1);
+    let parallelism = job.spec.parallelism.unwrap_or(1);
     active < parallelism.min(completions - succeeded)
 }
 

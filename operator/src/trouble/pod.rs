@@ -5,9 +5,9 @@ use super::{
     PRODUCER_FAILED, Trouble, UNSCHEDULABLE, WORKER_FAILED, is_older, missing, says_missing, told,
 };
 use crate::build::{COMPONENT, Component};
+use crate::job::KeptJob;
 use crate::observed::pod_phase;
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Event, Pod, PodCondition};
 use kube::ResourceExt;
 use std::borrow::Borrow;
@@ -249,7 +249,7 @@ fn logs(pod: &Pod, container: &ContainerStatus) -> String {
 }
 
 /// The Job has given up: with the words of its last pod, if that is still there.
-pub(super) fn final_failure(seen: &[Seen<'_>], job: Option<&Job>) -> Option<Trouble> {
+pub(super) fn final_failure(seen: &[Seen<'_>], job: Option<&KeptJob>) -> Option<Trouble> {
     let conditions = job?.status.as_ref()?.conditions.as_deref()?;
     let is_final = |name: &str| ["Failed", "FailureTarget"].contains(&name);
     let failed = conditions.iter().find(|condition| is_final(&condition.type_) && condition.status == "True")?;

@@ -80,7 +80,7 @@ fn failed_producer(index: u32, minute: u32, code: i32, message: Option<&str>) ->
     producer(index, minute, json!({"phase": "Failed", "containerStatuses": [container("producer", state)]}))
 }
 
-fn job(status: Value) -> Job {
+fn job(status: Value) -> KeptJob {
     from(json!({
         "metadata": {"name": "offers-producer", "namespace": "shop", "uid": "jjjj"},
         "spec": {"completions": 4, "parallelism": 4, "completionMode": "Indexed", "template": {"spec": {"containers": []}}},
