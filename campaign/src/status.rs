@@ -90,6 +90,19 @@ pub enum Phase {
 }
 
 impl Phase {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::Pending,
+        Self::Scheduled,
+        Self::Validating,
+        Self::Loading,
+        Self::Sending,
+        Self::Paused,
+        Self::Completed,
+        Self::Failed,
+        Self::Deleting,
+    ];
+
     /// Its name, as it stands in the status.
     pub fn name(self) -> &'static str {
         match self {

@@ -12,6 +12,7 @@ use futures::{FutureExt, Stream, StreamExt, TryStreamExt, future, stream};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::{ConfigMap, Container, Event, PersistentVolumeClaim, Pod, PodSpec, Secret};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::PartialObjectMeta;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::reflector::{ObjectRef, Store, store};
@@ -40,7 +41,7 @@ pub struct Caches {
     claims: Store<PartialObjectMeta<PersistentVolumeClaim>>,
     warnings: Store<Event>,
     /// One wait for all who wait: of several that wait for a store itself only the last is woken.
-    filled: Shared<BoxFuture<'static, ()>>,
+    filled: Shared<BoxFuture<'static, bool>>,
 }
 
 /// Whose objects are watched.
@@ -69,7 +70,7 @@ impl Scope {
         config: watcher::Config,
         keep: fn(&K) -> bool,
         trim: fn(&mut K),
-    ) -> (Store<K>, impl Stream<Item = Result<K, WatchError>> + Send + use<K>)
+    ) -> (Store<K>, impl Stream<Item = Result<watcher::Event<K>, WatchError>> + Send + use<K>)
     where
         K: Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
             + Clone
@@ -91,7 +92,7 @@ impl Scope {
             object.meta_mut().managed_fields = None;
             trim(object);
         });
-        (reader, stream.reflect(writer).touched_objects())
+        (reader, stream.reflect(writer))
     }
 }
 
@@ -113,23 +114,24 @@ pub fn watch(scope: &Scope) -> (Caches, Changes) {
     let warned = everybodys().fields("type=Warning");
     let (warnings, of_warnings) = scope.followed(warned, trouble::is_told_by, trim_warning);
     let (campaigns, writer) = store();
-    let of_campaigns = watcher(scope.api::<Campaign>(), everybodys())
-        .default_backoff()
-        .modify(trim_campaign)
-        .reflect(writer)
-        .applied_objects()
-        .predicate_filter(asks, PredicateConfig::default());
+    let of_campaigns =
+        watcher(scope.api::<Campaign>(), everybodys()).default_backoff().modify(trim_campaign).reflect(writer);
+    let of_campaigns = touched(of_campaigns, Some).predicate_filter(asks, PredicateConfig::default());
+    let who_refers = |kind| who_refers_to(&campaigns, kind);
+    let (to_file, to_config_map, to_secret, to_claim) =
+        (who_refers(Kind::ConfigMap), who_refers(Kind::ConfigMap), who_refers(Kind::Secret), who_refers(Kind::Claim));
     let changes = stream::select_all([
-        concerned(of_campaigns, |campaign| [ObjectRef::from_obj(&campaign)]),
-        concerned(of_files, by_label),
-        concerned(of_producers, by_owner),
-        concerned(of_workers, by_label),
-        concerned(of_autoscalers, by_target),
-        concerned(of_pods, by_label),
-        concerned(of_warnings, by_involved(&campaigns)),
-        concerned(of_config_maps, who_refers_to(&campaigns, Kind::ConfigMap)),
-        concerned(of_secrets, who_refers_to(&campaigns, Kind::Secret)),
-        concerned(of_claims, who_refers_to(&campaigns, Kind::Claim)),
+        of_campaigns.map_ok(|campaign| ObjectRef::from_obj(&campaign)).boxed(),
+        // One of ours may be somebody's list as well.
+        touched(of_files, move |file: ConfigMap| to_file(&file.metadata).into_iter().chain(by_label(file))).boxed(),
+        touched(of_producers, by_owner).boxed(),
+        touched(of_workers, by_label).boxed(),
+        touched(of_autoscalers, by_target).boxed(),
+        touched(of_pods, by_label).boxed(),
+        touched(of_warnings, by_involved(&campaigns)).boxed(),
+        touched(of_config_maps, move |object| to_config_map(&object.metadata)).boxed(),
+        touched(of_secrets, move |object| to_secret(&object.metadata)).boxed(),
+        touched(of_claims, move |object| to_claim(&object.metadata)).boxed(),
     ]);
     let listed = [
         listed(&campaigns),
@@ -143,7 +145,7 @@ pub fn watch(scope: &Scope) -> (Caches, Changes) {
         listed(&claims),
         listed(&warnings),
     ];
-    let filled = future::join_all(listed).map(drop);
+    let filled = future::join_all(listed).map(|listed| listed.into_iter().all(|listed| listed));
     let filled = filled.boxed().shared();
     let caches = Caches {
         campaigns,
@@ -164,25 +166,43 @@ pub fn watch(scope: &Scope) -> (Caches, Changes) {
 /// The campaigns to look at, by what changed.
 pub type Changes = BoxStream<'static, Result<ObjectRef<Campaign>, WatchError>>;
 
-/// Whom the changed objects concern.
-fn concerned<K, C>(
-    changed: impl Stream<Item = Result<K, WatchError>> + Send + 'static,
-    whom: impl Fn(K) -> C + Send + 'static,
-) -> Changes
+/// What an object is to somebody (`of`), for every object to which something happened: as soon as the cache has it. While all of them are listed anew the
+/// cache keeps the old ones, and takes the new ones all at once at the end.
+fn touched<K, T, I>(
+    events: impl Stream<Item = Result<watcher::Event<K>, WatchError>> + Send,
+    of: impl Fn(K) -> I + Send,
+) -> impl Stream<Item = Result<T, WatchError>> + Send
 where
-    K: Send + 'static,
-    C: IntoIterator<Item = ObjectRef<Campaign>, IntoIter: Send> + 'static,
+    K: Send,
+    T: Send,
+    I: IntoIterator<Item = T>,
 {
-    changed.map_ok(move |object| stream::iter(whom(object).into_iter().map(Ok))).try_flatten().boxed()
+    let mut listed = Vec::new();
+    let told = events.map_ok(move |event| {
+        let told: Vec<T> = match event {
+            watcher::Event::Init => {
+                listed.clear();
+                Vec::new()
+            }
+            watcher::Event::InitApply(object) => {
+                listed.extend(of(object));
+                Vec::new()
+            }
+            watcher::Event::InitDone => std::mem::take(&mut listed),
+            watcher::Event::Apply(object) | watcher::Event::Delete(object) => of(object).into_iter().collect(),
+        };
+        stream::iter(told.into_iter().map(Ok))
+    });
+    told.try_flatten()
 }
 
-/// Resolves when a cache was filled once. One whose writer is gone ends with the program.
-fn listed<K>(store: &Store<K>) -> BoxFuture<'static, ()>
+/// Whether a cache was filled once, as soon as it is; never, once its writer is gone.
+fn listed<K>(store: &Store<K>) -> BoxFuture<'static, bool>
 where
     K: Resource<DynamicType = ()> + Clone + Send + Sync + 'static,
 {
     let store = store.clone();
-    async move { drop(store.wait_until_ready().await) }.boxed()
+    async move { store.wait_until_ready().await.is_ok() }.boxed()
 }
 
 /// What in a campaign asks for something. Its status is written here, and never does.
@@ -275,25 +295,25 @@ fn by_target(autoscaler: HorizontalPodAutoscaler) -> Option<ObjectRef<Campaign>>
     (target.kind == "Deployment").then(|| ObjectRef::new(name).within(&autoscaler.namespace().unwrap_or_default()))
 }
 
-/// The campaigns that refer to an object.
-fn who_refers_to<K: Resource<DynamicType = ()>>(
+/// The campaigns that refer to an object of a kind.
+fn who_refers_to(
     campaigns: &Store<Campaign>,
     kind: Kind,
-) -> impl Fn(PartialObjectMeta<K>) -> Vec<ObjectRef<Campaign>> + Send + Sync + 'static {
+) -> impl Fn(&ObjectMeta) -> Vec<ObjectRef<Campaign>> + Send + use<> {
     let campaigns = campaigns.clone();
     move |object| {
-        let named = Named { kind, name: object.name_any() };
-        let namespace = object.namespace();
-        let refers = campaigns
-            .state_filter(|campaign| campaign.metadata.namespace == namespace && campaign.refers_to.contains(&named));
+        let named = Named { kind, name: object.name.clone().unwrap_or_default() };
+        let refers = campaigns.state_filter(|campaign| {
+            campaign.metadata.namespace == object.namespace && campaign.refers_to.contains(&named)
+        });
         refers.iter().map(|campaign| ObjectRef::from_obj(&**campaign)).collect()
     }
 }
 
 impl Caches {
-    /// Resolves when everything was listed once.
-    pub async fn are_filled(&self) {
-        self.filled.clone().await;
+    /// Resolves when everything was listed once; false: it never will be, for the watches have ended.
+    pub async fn are_filled(&self) -> bool {
+        self.filled.clone().await
     }
 
     /// All campaigns.
@@ -358,16 +378,14 @@ impl Caches {
 
     /// The version of an object in a campaign's namespace; none: it isn't there.
     pub fn version(&self, namespace: &str, named: &Named) -> Option<String> {
-        fn of<K: Resource<DynamicType = ()> + Clone>(
-            store: &Store<PartialObjectMeta<K>>,
-            namespace: &str,
-            name: &str,
-        ) -> Option<String> {
+        fn of<K: Resource<DynamicType = ()> + Clone>(store: &Store<K>, namespace: &str, name: &str) -> Option<String> {
             let found = store.get(&ObjectRef::new(name).within(namespace))?;
-            found.metadata.resource_version.clone()
+            found.meta().resource_version.clone()
         }
         match named.kind {
-            Kind::ConfigMap => of(&self.config_maps, namespace, &named.name),
+            Kind::ConfigMap => {
+                of(&self.config_maps, namespace, &named.name).or_else(|| of(&self.files, namespace, &named.name))
+            }
             Kind::Secret => of(&self.secrets, namespace, &named.name),
             // What is written in a volume changes no version, and what the cluster notes about one says nothing.
             Kind::Claim => of(&self.claims, namespace, &named.name).map(|_| "there".to_owned()),

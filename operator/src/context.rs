@@ -6,6 +6,7 @@ use crate::build::PodSettings;
 use crate::caches::Caches;
 use crate::kafka::{Connections, Opened};
 use crate::leader::Leader;
+use crate::metrics::Metrics;
 use crate::queue::WorkQueue;
 use crate::resource::Campaign;
 use crate::scaling::{Capacity, Rates};
@@ -28,6 +29,8 @@ pub struct Context {
     pub caches: Caches,
     /// Whether this replica leads.
     pub leader: Leader,
+    /// What is told under `/metrics`.
+    pub metrics: Metrics,
     /// The campaigns that are to be looked at.
     pub queue: WorkQueue<ObjectRef<Campaign>>,
     /// How Kafka is reached.
@@ -72,6 +75,11 @@ impl Memory {
     /// Remembers that an object was applied: a hash of what was declared, and what the API server has made of it.
     pub fn applied<K: Resource<DynamicType = ()>>(&mut self, declared: String, applied: &K) {
         self.applied.insert(key(applied), (declared, applied.meta().resource_version.clone()));
+    }
+
+    /// Whether an object of this name was applied, whether the caches have it or not.
+    pub fn has_applied<K: Resource<DynamicType = ()>>(&self, name: &str) -> bool {
+        self.applied.contains_key(&format!("{}/{name}", K::kind(&())))
     }
 
     /// Whether just this was applied, and nobody has touched it since.

@@ -1,11 +1,13 @@
 //! The reconcile: one campaign, one step nearer to what its resource declares. Says of each of its steps whether it does I/O.
 
 use crate::apply::{self, apply};
-use crate::build::{self, Input};
+use crate::build::{self, Component, Input};
 use crate::context::Context;
 use crate::events;
 use crate::lifecycle::{self, Decision, WaitsFor};
+use crate::metrics::Reconciled;
 use crate::observe::{Found, observe};
+use crate::observed::Children;
 use crate::resource::Campaign;
 use crate::seen::Look;
 use crate::status;
@@ -13,7 +15,7 @@ use crate::trouble::{self, Trouble};
 use campaign::status::Phase;
 use campaign::{MailCampaign, MailCampaignStatus, Mistake, Schedule, ValidCampaign, rules};
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::api::core::v1::{ConfigMap, ObjectReference};
 use kube::Resource;
 use kube::api::{Api, Patch, PatchParams};
 use serde_json::json;
@@ -43,14 +45,23 @@ pub enum Error {
     Status(#[source] Box<kube::Error>),
 }
 
-/// Brings one campaign a step nearer to what it declares. Returns when to look again; none: when something happens to it.
+/// How a look at a campaign ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Looked {
+    /// What became of it.
+    pub result: Reconciled,
+    /// When to look again; none: when something happens to it.
+    pub again: Option<Duration>,
+}
+
+/// Brings one campaign a step nearer to what it declares.
 ///
 /// # Errors
 /// The API server doesn't take the status. What else fails is told there.
 #[instrument(skip_all, fields(campaign = %campaign.key()))]
-pub async fn reconcile(campaign: Arc<Campaign>, ctx: &Context) -> Result<Option<Duration>, Error> {
+pub async fn reconcile(campaign: Arc<Campaign>, ctx: &Context) -> Result<Looked, Error> {
     if !ctx.leader.is_leading() {
-        return Ok(None);
+        return Ok(Looked { result: Reconciled::Done, again: None });
     }
     let campaign = campaign.opened(); // pure
     let (valid, mistakes) = judged(&campaign); // pure
@@ -76,11 +87,16 @@ pub async fn reconcile(campaign: Arc<Campaign>, ctx: &Context) -> Result<Option<
     let decision = lifecycle::next(&seen); // pure: what
     debug!(?seen, ?decision, "decided");
     let children = &found.observed.children;
-    let steps = decision.steps_for_now(children.file.is_none() && ctx.queue.is_waited_in()); // pure
+    let steps = decision.steps_for_now(is_new(ctx, &campaign, children) && !ctx.queue.is_empty()); // pure
     let declared = input.as_ref().zip(producer.as_ref());
     let applied = apply(ctx, declared, &campaign, children, &found.journals, steps).await; // I/O
+    let result = match &applied {
+        Ok(()) => Reconciled::Done,
+        Err(error) if error.is_stale_view() => Reconciled::Stale,
+        Err(_) => Reconciled::StepFailed,
+    };
     if applied.is_ok() && steps.len() < decision.steps.len() {
-        return Ok(Some(Duration::ZERO));
+        return Ok(Looked { result, again: Some(STALE) });
     }
     let failed = applied.as_ref().err().filter(|error| !error.is_stale_view()).map(ToString::to_string);
     let trouble = trouble_of(&found, now); // pure
@@ -106,10 +122,16 @@ pub async fn reconcile(campaign: Arc<Campaign>, ctx: &Context) -> Result<Option<
     }
     let gone = decision.steps.contains(&lifecycle::Step::Release) && campaign.metadata.deletion_timestamp.is_some();
     if gone && applied.is_ok() {
-        return Ok(None);
+        return Ok(Looked { result, again: None });
     }
     let late = tell(ctx, &campaign, said).await?; // I/O: only if it changed
-    Ok(Some(late.map_or(again, |late| late.min(again))))
+    Ok(Looked { result, again: Some(late.map_or(again, |late| late.min(again))) })
+}
+
+/// Whether nothing was made for it yet, neither as the caches have it nor as this replica remembers it.
+fn is_new(ctx: &Context, campaign: &Campaign, children: &Children) -> bool {
+    let file = Component::Campaign.of(campaign.name());
+    children.file.is_none() && !ctx.memory(campaign.uid(), |memory| memory.has_applied::<ConfigMap>(&file))
 }
 
 fn judged(campaign: &Campaign) -> (Option<ValidCampaign>, Vec<Mistake>) {

@@ -11,6 +11,7 @@ pub use claim::{DURATION, HELD, SPARE};
 pub use clock::{Clock, Hands};
 pub use gate::{Gate, OnlyWhileLeading, Unanswered};
 
+use crate::metrics::{Counted, Metrics};
 use claim::{Claim, Heard, PATIENCE, Step, holder};
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
@@ -182,9 +183,12 @@ pub fn identity(pod: &str) -> String {
 }
 
 /// A client that writes only while `leader` leads. It repeats nothing by itself: what is repeated later must be decided anew.
-pub fn client(mut config: Config, leader: &Leader) -> Result<Client, kube::Error> {
+pub fn client(mut config: Config, leader: &Leader, metrics: &Metrics) -> Result<Client, kube::Error> {
     config.default_retry = false;
-    Ok(ClientBuilder::try_from(config)?.with_layer(&OnlyWhileLeading(leader.clone())).build())
+    Ok(ClientBuilder::try_from(config)?
+        .with_layer(&Counted(metrics.clone()))
+        .with_layer(&OnlyWhileLeading(leader.clone()))
+        .build())
 }
 
 /// The handle that says who leads, and the task that stands for election. The client should be one of its own, so that nothing it has to wait behind

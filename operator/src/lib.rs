@@ -13,6 +13,7 @@ pub mod job;
 pub mod kafka;
 pub mod leader;
 pub mod lifecycle;
+pub mod metrics;
 pub mod observe;
 pub mod observed;
 pub mod queue;

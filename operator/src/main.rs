@@ -6,7 +6,8 @@ use args::{Args, Command};
 use clap::Parser;
 use jiff::SignedDuration;
 use operator::build::{KafkaForPods, PodSettings};
-use operator::run::{STATUS_INTERVAL, Settings, check, run};
+use operator::metrics::Metrics;
+use operator::run::{STATUS_INTERVAL, Settings, Told, check, run};
 use program::{Failure, Health, LogFormat, Signals, listen, logging};
 use std::process::ExitCode;
 
@@ -32,11 +33,12 @@ async fn start(args: &Args) -> Result<(), Failure> {
     }
     let mut signals = Signals::listen().map_err(|error| Failure::try_again(error.to_string()))?;
     let (health, registry) = (Health::new(), prometheus::Registry::new());
+    let metrics = Metrics::register(&registry).map_err(|error| Failure::try_again(error.to_string()))?;
     let _server = match &args.listen.listen {
         Some(address) => Some(listen::serve(address, registry, health.clone()).await?),
         None => None,
     };
-    run(settings, health, async move {
+    run(settings, Told { health, metrics }, async move {
         signals.next().await;
     })
     .await

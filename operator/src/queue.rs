@@ -19,7 +19,8 @@ pub struct WorkQueue<K> {
 
 #[derive(Debug)]
 struct State<K> {
-    waiting: VecDeque<K>,
+    /// With the time when each came.
+    waiting: VecDeque<(K, Instant)>,
     is_waiting: HashSet<K>,
     /// Being worked on, and whether it is to come again at once.
     taken: HashMap<K, bool>,
@@ -38,6 +39,8 @@ pub struct Taken<'q, K: Hash + Eq + Clone> {
     queue: &'q WorkQueue<K>,
     /// Which.
     pub key: K,
+    /// How long it waited for its turn.
+    pub waited: Duration,
     again: Option<Duration>,
 }
 
@@ -63,9 +66,14 @@ impl<K: Hash + Eq + Clone> WorkQueue<K> {
         self.came.notify_one();
     }
 
-    /// Whether others wait for their turn.
-    pub fn is_waited_in(&self) -> bool {
-        !self.state().waiting.is_empty()
+    /// How many wait for their turn.
+    pub fn len(&self) -> usize {
+        self.state().waiting.len()
+    }
+
+    /// Whether nobody waits for a turn.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     /// Waits for the next; none: the queue is closed.
@@ -82,13 +90,14 @@ impl<K: Hash + Eq + Clone> WorkQueue<K> {
                     return None;
                 }
                 state.bring_what_is_due(Instant::now());
-                if let Some(key) = state.take() {
-                    let more = !state.waiting.is_empty();
+                if let Some((key, since)) = state.take() {
+                    // Also who waits for a time must have looked since the earliest was set.
+                    let more = !state.waiting.is_empty() || !state.later.is_empty();
                     drop(state);
                     if more {
                         self.came.notify_one();
                     }
-                    return Some(Taken { queue: self, key, again: None });
+                    return Some(Taken { queue: self, key, waited: since.elapsed(), again: None });
                 }
                 state.later.first_key_value().map(|((at, _), _)| *at)
             };
@@ -120,15 +129,15 @@ impl<K: Hash + Eq + Clone> State<K> {
             self.later.remove(&due);
         }
         if self.is_waiting.insert(key.clone()) {
-            self.waiting.push_back(key);
+            self.waiting.push_back((key, Instant::now()));
         }
     }
 
-    fn take(&mut self) -> Option<K> {
-        let key = self.waiting.pop_front()?;
+    fn take(&mut self) -> Option<(K, Instant)> {
+        let (key, since) = self.waiting.pop_front()?;
         self.is_waiting.remove(&key);
         self.taken.insert(key.clone(), false);
-        Some(key)
+        Some((key, since))
     }
 
     fn bring_what_is_due(&mut self, now: Instant) {
@@ -171,6 +180,8 @@ impl<K: Hash + Eq + Clone> Drop for Taken<'_, K> {
 mod tests {
     use super::*;
     use futures::FutureExt;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
     fn take<K: Hash + Eq + Clone>(queue: &WorkQueue<K>) -> Option<Taken<'_, K>> {
         queue.next().now_or_never().map(|taken| taken.expect("it isn't closed"))
@@ -186,9 +197,9 @@ mod tests {
         for key in [3, 1, 2, 1, 3, 4] {
             queue.add(key);
         }
-        assert!(queue.is_waited_in());
+        assert_eq!(queue.len(), 4);
         assert_eq!(keys(&queue), [3, 1, 2, 4]);
-        assert!(!queue.is_waited_in());
+        assert!(queue.is_empty());
     }
 
     #[tokio::test]
@@ -222,9 +233,49 @@ mod tests {
         assert!(tokio::time::timeout(Duration::from_hours(1), queue.next()).await.is_err(), "3 does not come twice");
     }
 
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn nothing_is_lost_or_worked_on_twice_at_once_by_many() {
+        const KEYS: usize = 200;
+        const TIMES: u32 = 20;
+        type Key = Arc<(AtomicBool, AtomicU32)>;
+        let keys: Vec<Key> = (0..KEYS).map(|_| Key::default()).collect();
+        let queue = Arc::new(WorkQueue::<usize>::default());
+        let workers: Vec<_> = (0..8)
+            .map(|_| {
+                let (queue, keys) = (queue.clone(), keys.clone());
+                tokio::spawn(async move {
+                    while let Some(mut taken) = queue.next().await {
+                        let (busy, times) = &*keys[taken.key];
+                        assert!(!busy.swap(true, Ordering::SeqCst), "worked on twice at once");
+                        tokio::task::yield_now().await;
+                        let done = times.fetch_add(1, Ordering::SeqCst) + 1;
+                        busy.store(false, Ordering::SeqCst);
+                        if done < TIMES {
+                            taken.again_in(Duration::from_micros(u64::from(done % 3) * 500));
+                        }
+                    }
+                })
+            })
+            .collect();
+        for key in (0..KEYS).chain((0..KEYS).rev()) {
+            queue.add(key);
+            tokio::task::yield_now().await;
+        }
+        let all_done = async {
+            while keys.iter().any(|key| key.1.load(Ordering::SeqCst) < TIMES) {
+                tokio::task::yield_now().await;
+            }
+            queue.close();
+            for worker in workers {
+                worker.await.expect("it ends");
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), all_done).await.expect("each comes as often as it asks to");
+    }
+
     #[tokio::test(start_paused = true)]
     async fn all_who_wait_are_served_and_leave_when_it_is_closed() {
-        let queue = std::sync::Arc::new(WorkQueue::default());
+        let queue = Arc::new(WorkQueue::default());
         let all: Vec<_> = (0..4)
             .map(|_| {
                 let queue = queue.clone();

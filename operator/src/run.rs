@@ -3,13 +3,14 @@
 use crate::build::{KafkaForPods, MANAGER, PodSettings};
 use crate::caches::{Caches, Changes, Scope, watch};
 use crate::context::Context;
-use crate::controller::reconcile;
+use crate::controller::{Looked, reconcile};
 use crate::kafka::Connections;
 use crate::leader::{self, Leader};
+use crate::metrics::{Metrics, Reconciled};
 use crate::queue::WorkQueue;
 use crate::resource::Campaign;
 use crate::rights::{self, Rule};
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 use jiff::SignedDuration;
 use journal::kafka;
 use kube::api::ListParams;
@@ -21,6 +22,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{info, warn};
@@ -59,21 +61,31 @@ pub struct Settings {
     pub status_interval: Duration,
 }
 
+/// Where it says how it is.
+#[derive(Debug, Clone)]
+pub struct Told {
+    /// Alive and ready.
+    pub health: Health,
+    /// In figures.
+    pub metrics: Metrics,
+}
+
 /// Runs until `stop` resolves.
 ///
 /// # Errors
 /// The settings lead to no cluster.
 pub async fn run(
     settings: Settings,
-    health: Health,
+    told: Told,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), Failure> {
     let config = config().await?;
+    let metrics = told.metrics.clone();
     let connect = move |leader: Option<&Leader>| match leader {
-        Some(leader) => leader::client(config.clone(), leader),
+        Some(leader) => leader::client(config.clone(), leader, &metrics),
         None => Client::try_from(config.clone()),
     };
-    run_with(&connect, settings, health, stop).await
+    run_with(&connect, settings, told, stop).await
 }
 
 /// The same, with clients made so: one that stands for election, and one that writes only while it leads. Dropped, it has ended at once, as by SIGKILL.
@@ -83,7 +95,7 @@ pub async fn run(
 pub async fn run_with(
     connect: &(dyn Fn(Option<&Leader>) -> Result<Client, kube::Error> + Send + Sync),
     settings: Settings,
-    health: Health,
+    told: Told,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), Failure> {
     let lacks = |error: kube::Error| Failure::bad_input(format!("the API server can't be used: {error}"));
@@ -94,7 +106,7 @@ pub async fn run_with(
     let client = connect(Some(&leader)).map_err(lacks)?;
     let mut running = JoinSet::new();
     running.spawn(elector.run(stopping.clone().cancelled_owned()));
-    let shared = Shared { leader, identity, settings: settings.clone() };
+    let shared = Shared { leader, identity, metrics: told.metrics, settings: settings.clone() };
     let mut filled = Vec::new();
     for namespace in &settings.scopes {
         let scope = Scope { client: client.clone(), namespace: namespace.clone() };
@@ -102,7 +114,7 @@ pub async fn run_with(
         filled.push(caches.clone());
         running.spawn(one_scope(scope, caches, changes, shared.clone(), stopping.clone()));
     }
-    let _getting_ready = AbortOnDropHandle::new(tokio::spawn(ready_when(filled, health)));
+    let _getting_ready = AbortOnDropHandle::new(tokio::spawn(ready_when(filled, told.health)));
     tokio::select! {
         () = stop => {}
         Some(ended) = running.join_next() => {
@@ -170,12 +182,13 @@ async fn config() -> Result<Config, Failure> {
 struct Shared {
     settings: Settings,
     leader: Leader,
+    metrics: Metrics,
     identity: String,
 }
 
 /// The campaigns of one namespace, or of all.
 async fn one_scope(scope: Scope, caches: Caches, changes: Changes, shared: Shared, stopping: CancellationToken) {
-    let Shared { settings, leader, identity } = shared;
+    let Shared { settings, leader, metrics, identity } = shared;
     let scratch = std::env::temp_dir().join(format!("mailcampaign-{}", std::process::id()));
     let reporter = Reporter { controller: MANAGER.to_owned(), instance: Some(identity.chars().take(63).collect()) };
     let ctx = Arc::new(Context {
@@ -184,18 +197,21 @@ async fn one_scope(scope: Scope, caches: Caches, changes: Changes, shared: Share
         client: scope.client,
         caches,
         leader,
+        metrics,
         queue: WorkQueue::default(),
         pods: settings.pods,
         deletion_deadline: settings.deletion_deadline,
         status_interval: settings.status_interval,
         campaigns: Mutex::new(HashMap::new()),
     });
+    ctx.metrics.watch(&ctx);
     let mut working = JoinSet::new();
     for _ in 0..AT_ONCE {
         working.spawn(work(ctx.clone()));
     }
     tokio::select! {
-        () = stopping.cancelled() => {}
+        // Nobody may take what the watches have told by halves when they are gone.
+        () = stopping.cancelled().map(|()| ctx.queue.close()) => {}
         () = follow(changes, &ctx) => {}
         () = look_at_all_when_leading(&ctx) => {}
         never = tidy(&ctx) => match never {},
@@ -229,14 +245,18 @@ async fn look_at_all_when_leading(ctx: &Context) {
 /// Looks at one campaign after the other.
 async fn work(ctx: Arc<Context>) {
     // What isn't known yet would seem not to be there.
-    ctx.caches.are_filled().await;
+    if !ctx.caches.are_filled().await {
+        return;
+    }
     while let Some(mut taken) = ctx.queue.next().await {
         // As it is by now.
         let Some(campaign) = ctx.caches.campaign(&taken.key) else { continue };
-        let again = reconcile(campaign, &ctx).await.unwrap_or_else(|error| {
+        let begun = Instant::now();
+        let Looked { result, again } = reconcile(campaign, &ctx).await.unwrap_or_else(|error| {
             warn!(campaign = %taken.key, %error, "tried again");
-            Some(AFTER_FAILURE)
+            Looked { result: Reconciled::StatusFailed, again: Some(AFTER_FAILURE) }
         });
+        ctx.metrics.reconciled(result, taken.waited, begun.elapsed());
         if let Some(again) = again {
             taken.again_in(again);
         }
@@ -247,7 +267,9 @@ async fn work(ctx: Arc<Context>) {
 async fn ready_when(all: Vec<Caches>, health: Health) {
     health.ready().wait_for("the cluster's objects are being listed");
     for caches in all {
-        caches.are_filled().await;
+        if !caches.are_filled().await {
+            return;
+        }
     }
     health.ready().set(true);
 }

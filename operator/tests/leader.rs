@@ -6,6 +6,8 @@ use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use operator::leader::{self, Clock, DURATION, HELD, Hands, Leader, NotLeading, elect_by, identity};
+use operator::metrics::Metrics;
+use prometheus::Registry;
 use serde_json::json;
 use std::time::Duration;
 use testkit::ApiServer;
@@ -138,8 +140,9 @@ async fn a_leader_that_loses_its_lease_follows_and_writes_nothing(config: &Confi
     let (clock, hands) = Clock::by_hand(Duration::from_secs(5));
     let a = Replica::start(config, lease, "a", &clock);
     eventually("it leads", async || a.leader.is_leading()).await;
+    let metrics = Metrics::register(&Registry::new()).expect("registered");
     let configs: Api<ConfigMap> =
-        Api::namespaced(leader::client(config.clone(), &a.leader).expect("a client"), NAMESPACE);
+        Api::namespaced(leader::client(config.clone(), &a.leader, &metrics).expect("a client"), NAMESPACE);
     let make = async |name: &str| {
         let object = serde_json::from_value(json!({"metadata": {"name": name}})).expect("a ConfigMap");
         configs.create(&PostParams::default(), &object).await

@@ -11,6 +11,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers, Message as _};
 use rdkafka::metadata::Metadata;
+use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -153,7 +154,20 @@ fn consumer(settings: &Settings, group: Option<&str>) -> rdkafka::ClientConfig {
     config
 }
 
+/// A reader for questions about any topics. It sees everything, so that no answer waits for somebody's transaction.
+fn questioner(settings: &Settings, group: Option<&str>) -> Result<Reader, Error> {
+    let mut config = reader_config(settings, group, Sees::Everything, FOLLOWING);
+    // It is asked about many topics that aren't there yet. For so long it would look for all of them again whenever it hears of another; and it still
+    // does once a second.
+    config.set("topic.metadata.propagation.max.ms", "0");
+    connected(&config, settings)
+}
+
 fn reader_that_waits(settings: &Settings, group: Option<&str>, sees: Sees, at_end: Duration) -> Result<Reader, Error> {
+    connected(&reader_config(settings, group, sees, at_end), settings)
+}
+
+fn reader_config(settings: &Settings, group: Option<&str>, sees: Sees, at_end: Duration) -> rdkafka::ClientConfig {
     let mut config = consumer(settings, group);
     config
         .set("enable.partition.eof", "true")
@@ -161,10 +175,10 @@ fn reader_that_waits(settings: &Settings, group: Option<&str>, sees: Sees, at_en
         .set("fetch.wait.max.ms", at_end.as_millis().to_string())
         .set("retry.backoff.ms", "10")
         .set("isolation.level", if sees == Sees::Committed { "read_committed" } else { "read_uncommitted" });
-    if sees == Sees::Everything {
-        // It is asked about many topics that aren't there yet. For so long it would look for each of them by itself, again and again.
-        config.set("topic.metadata.propagation.max.ms", "0");
-    }
+    config
+}
+
+fn connected(config: &rdkafka::ClientConfig, settings: &Settings) -> Result<Reader, Error> {
     let made = config.create_with_context(settings.ears());
     // A setting that librdkafka refuses is named.
     let reader: Reader = made.map_err(|error| failed("connecting to Kafka", error))?;
@@ -172,24 +186,41 @@ fn reader_that_waits(settings: &Settings, group: Option<&str>, sees: Sees, at_en
     Ok(reader)
 }
 
-/// A client for questions, made when it is needed first. It sees everything, so that no answer waits for somebody's transaction.
+/// A client for questions, made when it is needed first.
 #[derive(Default)]
 pub(super) struct Prober(Mutex<Option<Asked>>);
 
 struct Asked {
-    client: Arc<Reader>,
+    client: Arc<Questioner>,
     listened: Option<Instant>,
     questions: u32,
 }
 
+/// What answers questions, for as long as anybody has one. Whoever asks the last one doesn't wait for its end.
+pub(super) struct Questioner(Option<Reader>);
+
+impl Deref for Questioner {
+    type Target = Reader;
+
+    fn deref(&self) -> &Reader {
+        self.0.as_ref().expect("it is there")
+    }
+}
+
+impl Drop for Questioner {
+    fn drop(&mut self) {
+        let_go(self.0.take());
+    }
+}
+
 impl Prober {
     /// The client, after it was listened to.
-    pub(super) fn get(&self, settings: &Settings, group: Option<&str>) -> Result<Arc<Reader>, Error> {
+    pub(super) fn get(&self, settings: &Settings, group: Option<&str>) -> Result<Arc<Questioner>, Error> {
         let mut asked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let asked = match &mut *asked {
             Some(asked) => asked,
             none => {
-                let client = Arc::new(reader(settings, group, Sees::Everything)?);
+                let client = Arc::new(Questioner(Some(questioner(settings, group)?)));
                 none.insert(Asked { client, listened: None, questions: 0 })
             }
         };
@@ -203,16 +234,14 @@ impl Prober {
         Ok(asked.client.clone())
     }
 
-    /// It is asked about one topic of many. It keeps what it knows of each for good (some kilobytes), and looks through all of it for every answer: so
-    /// after many questions the next one is for a new client.
+    /// It is going to be asked about one topic of many. It keeps what it knows of each for good (some kilobytes), and looks through all of it for every
+    /// answer: so after many questions the next one is for a new client.
     pub(super) fn counts_question(&self) {
         let mut asked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(asked) = asked.as_mut() {
             asked.questions += 1;
         }
-        if let Some(old) = asked.take_if(|asked| asked.questions > QUESTIONS) {
-            let_go(old.client);
-        }
+        drop(asked.take_if(|asked| asked.questions > QUESTIONS));
     }
 }
 
@@ -321,4 +350,24 @@ impl<'a> Raw<'a> {
 /// Where a record is, for people: `topic[partition]@offset`.
 pub(super) fn place(message: &BorrowedMessage<'_>) -> String {
     format!("{}[{}]@{}", message.topic(), message.partition(), message.offset())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn after_many_questions_the_next_one_is_for_a_new_client_and_who_has_one_keeps_it() {
+        // Nobody is spoken to.
+        let (prober, settings) = (Prober::default(), Settings::plaintext("127.0.0.1:1".to_owned()));
+        let client = || prober.get(&settings, None).expect("made");
+        let first = client();
+        for _ in 0..QUESTIONS {
+            prober.counts_question();
+        }
+        assert!(Arc::ptr_eq(&first, &client()), "not before");
+        prober.counts_question();
+        let second = client();
+        assert!(!Arc::ptr_eq(&first, &second));
+    }
 }

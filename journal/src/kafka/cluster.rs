@@ -1,7 +1,7 @@
 //! A Kafka cluster, for questions about any campaign's topics and for changes to them: one client for each, made when it is needed. All calls block, each for
 //! a time that is bounded.
 
-use super::clients::{ANSWER, Ears, Prober, Reader, let_go, partitions_in, surely, watermarks};
+use super::clients::{ANSWER, Ears, Prober, Questioner, let_go, partitions_in, surely, watermarks};
 use super::errors::{explain, explain_on};
 use super::settings::Settings;
 use super::siblings::Listing;
@@ -90,7 +90,7 @@ impl Cluster {
     }
 
     /// The client for questions.
-    pub(super) fn prober(&self) -> Result<Arc<Reader>, Error> {
+    pub(super) fn prober(&self) -> Result<Arc<Questioner>, Error> {
         self.prober.get(&self.settings, None)
     }
 
@@ -121,11 +121,10 @@ impl Cluster {
 
     /// What the brokers say about one topic, or about all.
     pub(super) fn metadata(&self, topic: Option<&str>) -> Result<Metadata, Error> {
-        let prober = self.prober()?;
         if topic.is_some() {
             self.prober.counts_question();
         }
-        let metadata = prober.fetch_metadata(topic, ANSWER);
+        let metadata = self.prober()?.fetch_metadata(topic, ANSWER);
         metadata.map_err(|error| explain(&self.settings, "looking at the topics", error))
     }
 

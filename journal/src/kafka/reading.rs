@@ -3,7 +3,7 @@
 //!
 //! Markers of transactions have offsets of their own, so how far a reader is is asked of its position, not of the records it has seen.
 
-use super::clients::{Reader, Sees, let_go, partitions_of, surely, watermarks};
+use super::clients::{Questioner, Reader, Sees, let_go, partitions_of, surely, watermarks};
 use super::errors::failed;
 use super::{Names, Shared};
 use crate::Error;
@@ -50,7 +50,7 @@ impl Shared {
     }
 
     /// A client for questions.
-    pub(super) fn prober(&self) -> Result<Arc<Reader>, Error> {
+    pub(super) fn prober(&self) -> Result<Arc<Questioner>, Error> {
         self.prober.get(&self.settings, Some(&self.names.group))
     }
 

@@ -179,7 +179,7 @@ async fn while_a_kafka_does_not_answer_its_first_call_others_wait_a_moment_and_n
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_its_client_is_replaced_after_many_questions_all_are_answered() {
+async fn many_questions_at_once_are_all_answered() {
     let (hub, there) = (hub(), campaign());
     hub.ensure(&options(&there, 1)).await.expect("made");
     // Each of them is three questions: several clients' worth.

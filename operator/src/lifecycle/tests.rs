@@ -246,3 +246,14 @@ fn nothing_is_made_beside_what_an_earlier_campaign_of_the_name_has_left() {
     let seen = with(new(), |seen| seen.has_leftovers = true);
     assert_eq!((steps(&seen), ends(&seen)), (vec![], (Phase::Pending, WaitsFor::Leftovers)));
 }
+
+#[test]
+fn of_a_new_campaign_among_many_only_the_file_is_made_at_first() {
+    let decision =
+        |steps: &[Step]| Decision { phase: Phase::Validating, waits_for: WaitsFor::Producer, steps: steps.to_vec() };
+    let all = [Step::Hold, Step::WriteFile, Step::EnsureTopics, Step::Publish];
+    assert_eq!(decision(&all).steps_for_now(true), &all[..2]);
+    assert_eq!(decision(&all).steps_for_now(false), all);
+    let without = [Step::Suspend, Step::Scale(0)];
+    assert_eq!(decision(&without).steps_for_now(true), without);
+}

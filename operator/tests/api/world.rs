@@ -12,8 +12,10 @@ use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Client, Config};
 use operator::build::{KafkaForPods, PodSettings};
 use operator::leader::OnlyWhileLeading;
-use operator::run::{Settings, run_with};
+use operator::metrics::Metrics;
+use operator::run::{Settings, Told, run_with};
 use program::Health;
+use prometheus::Registry;
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -193,9 +195,11 @@ impl World {
             })
         };
         let (stop, stopped) = oneshot::channel::<()>();
+        let metrics = Metrics::register(&Registry::new()).expect("registered");
+        let told = Told { health: Health::new(), metrics };
         let task = tokio::spawn(async move {
             let stop = async move { drop(stopped.await) };
-            run_with(&connect, settings, Health::new(), stop).await.expect("it runs");
+            run_with(&connect, settings, told, stop).await.expect("it runs");
         });
         Operator { stop, task, leases: self.api() }
     }

@@ -4,7 +4,7 @@
 
 use super::owned::Owned;
 use crate::kafka::Shared;
-use crate::kafka::clients::{ANSWER, Raw, Reader, partitions_of, place, warm_up};
+use crate::kafka::clients::{ANSWER, Questioner, Raw, Reader, partitions_of, place, warm_up};
 use crate::kafka::errors::failed;
 use crate::kafka::reading::Topic;
 use crate::kafka::wire::{Mark, decode_event};
@@ -129,7 +129,7 @@ impl Desk {
         }
     }
 
-    fn readers(&mut self) -> Result<(&Reader, Arc<Reader>), Error> {
+    fn readers(&mut self) -> Result<(&Reader, Arc<Questioner>), Error> {
         if self.committed.is_none() {
             self.committed = Some(self.shared.looker()?);
         }
