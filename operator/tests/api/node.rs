@@ -24,6 +24,16 @@ use tokio::task::AbortHandle;
 /// Rows of each list.
 pub(crate) const ROWS: u64 = 3;
 
+/// Many tests share one Kafka, which may take long: no mail is to become unknown by that.
+const PATIENT: Timing = Timing {
+    lease: Duration::from_secs(60),
+    takeover: Duration::from_secs(66),
+    transaction: Duration::from_secs(30),
+    final_dot: Duration::from_secs(3),
+    reply: Duration::from_secs(5),
+    first_share: Duration::from_secs(10),
+};
+
 /// A node; it ends with the test.
 pub(crate) struct Node {
     pub(crate) does: Arc<Does>,
@@ -262,7 +272,7 @@ impl Work {
             which,
             partitions: env.get("KAFKA_PARTITIONS")?.parse().ok()?,
             replication: None,
-            timing: Timing::default(),
+            timing: PATIENT,
         })
     }
 }

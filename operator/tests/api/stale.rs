@@ -112,7 +112,7 @@ async fn calls_that_are_refused_or_lost_are_made_again() {
     let answers = answers.into_iter().chain([Answer::Unreachable, Answer::LostReply]);
     let verbs = [Verb::Get, Verb::List, Verb::Watch, Verb::Patch, Verb::Delete];
     let all = answers.flat_map(|answer| verbs.map(|verb| (verb, answer)));
-    let lives = stream::iter(all).map(|(verb, answer)| live_with(verb, answer)).buffer_unordered(8);
+    let lives = stream::iter(all).map(|(verb, answer)| live_with(verb, answer)).buffer_unordered(6);
     print(&format!("kinds of refused calls: {}", lives.count().await));
 }
 
