@@ -26,7 +26,7 @@ pub(crate) const ROWS: u64 = 3;
 
 /// Many tests share one Kafka, which may take long: no mail is to become unknown by that.
 const PATIENT: Timing = Timing {
-    lease: Duration::from_secs(60),
+    lease: Duration::from_mins(1),
     takeover: Duration::from_secs(66),
     transaction: Duration::from_secs(30),
     final_dot: Duration::from_secs(3),
